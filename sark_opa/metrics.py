@@ -1,0 +1,67 @@
+"""What the service counts, for Prometheus (`GET /metrics`). Labels come from closed sets, never from callers."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+
+
+class Metrics:
+    """One registry per service process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Histogram(
+            "sark_request_seconds",
+            "Time to answer a request.",
+            ("route", "status"),
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._in_flight = Gauge("sark_requests_in_flight", "Requests being answered.", registry=self._registry)
+        self._holds = Counter("sark_holds", "Answers to requests for a hold.", ("outcome",), registry=self._registry)
+        self._ends = Counter(
+            "sark_hold_ends", "Holds that ended: settled, released or expired.", ("how",), registry=self._registry
+        )
+        self._exceeded = Counter(
+            "sark_hold_exceeded", "Settlements above their hold: the upper bound failed.", registry=self._registry
+        )
+        self._faults = Counter(
+            "sark_facts_errors", "Facts that could not be found out.", ("source", "code"), registry=self._registry
+        )
+        self._verdicts = Counter(
+            "sark_plugin_verdicts", "Verdicts of plugins.", ("plugin", "status", "allowed"), registry=self._registry
+        )
+
+    def request(self, route: str, status: int, elapsed_s: float) -> None:
+        """Count an answered request."""
+        self._requests.labels(route, str(status)).observe(elapsed_s)
+
+    def in_flight(self, change: int) -> None:
+        """One request more or less being answered."""
+        self._in_flight.inc(change)
+
+    def hold(self, outcome: str) -> None:
+        """Count the ledger's answer to a request for a hold."""
+        self._holds.labels(outcome).inc()
+
+    def ended(self, how: str, count: int = 1) -> None:
+        """Count holds that ended."""
+        self._ends.labels(how).inc(count)
+
+    def exceeded(self) -> None:
+        """Count a settlement above its hold."""
+        self._exceeded.inc()
+
+    def fault(self, source: str, code: str) -> None:
+        """Count a fact that could not be found out."""
+        self._faults.labels(source, code).inc()
+
+    def verdict(self, plugin: str, status: str, *, allowed: bool) -> None:
+        """Count a plugin's verdict."""
+        self._verdicts.labels(plugin, status, str(allowed).lower()).inc()
+
+    def exposition(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,113 @@
+"""Every setting of the service: one frozen object, read once, from `SARK_*` variables or keyword arguments.
+
+Nothing else in sark-opa reads the environment. `sark-opa serve --help` and docs/reference/settings.md are
+made from the fields below.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from sark_opa.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """Settings of one service process. Secrets print as `**********`."""
+
+    model_config = SettingsConfigDict(env_prefix="SARK_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    database_url: SecretStr = Field(
+        description="PostgreSQL 13 or newer, as a libpq URL. No default: without a ledger nothing can be decided."
+    )
+    pool_size_max: int = Field(
+        default=8, ge=1, le=16, description="Connections of one service process; twice the database's cores is enough."
+    )
+    statement_timeout_ms: int = Field(
+        default=5_000, ge=10, le=600_000, description="The database gives a statement up after this many milliseconds."
+    )
+    batch_size_max: int = Field(
+        default=64, ge=1, le=128, description="Most holds or settlements that share one database round trip."
+    )
+    ledger_queue_max: int = Field(
+        default=4_096, ge=1, description="Most requests that may wait for the database; more are refused (overloaded)."
+    )
+
+    host: str = Field(default="127.0.0.1", description="Address of the TCP listener.")
+    port: int = Field(default=8088, ge=0, le=65_535, description="Port of the TCP listener; 0 takes a free one.")
+    socket_path: Path | None = Field(
+        default=None, description="Also listen on this unix socket: the fast way for an OPA on the same host."
+    )
+    socket_mode: str = Field(
+        default="0600",
+        pattern=r"^0?[0-7]{3}$",
+        description="File mode of the unix socket, octal. Who may open it may ask for facts without a token.",
+    )
+
+    body_bytes_max: int = Field(
+        default=4 * 2**20, ge=1_024, description="Largest request body in bytes; larger ones are refused (413)."
+    )
+    tokenize_chars_max: int = Field(
+        default=2_000_000,
+        ge=0,
+        description="Prompts longer than this many characters are bounded by their bytes instead of being tokenized.",
+    )
+    requests_in_flight_max: int = Field(
+        default=512, ge=1, description="Most requests answered at once; more are refused at once (503, overloaded)."
+    )
+    facts_deadline_ms: int = Field(
+        default=1_500, ge=10, le=60_000, description="Longest time for one /facts answer, shared by all its parts."
+    )
+
+    hold_ttl_s: int = Field(default=600, ge=1, description="Seconds a hold lives unless the caller says otherwise.")
+    hold_ttl_s_max: int = Field(default=86_400, ge=1, description="Longest life of a hold a caller may ask for.")
+    expire_interval_s: float = Field(
+        default=1.0, gt=0, le=3_600, description="Seconds between two sweeps of holds that are past their time."
+    )
+    unknown_orgs: Literal["deny", "create"] = Field(
+        default="deny",
+        description="What happens to a call of an org nobody registered: refused, or created without limits.",
+    )
+
+    prices_file: Path | None = Field(
+        default=None, description="YAML overlay with own prices, contracts, free and flat-priced resources."
+    )
+    plugins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Plugins to run, comma separated: names of bundled ones or folders. None by default."
+    )
+    plugins_config_file: Path | None = Field(
+        default=None, description="YAML file: plugin name to its configuration, over the defaults of plugin.yaml."
+    )
+
+    token_refresh_s: float = Field(
+        default=5.0, gt=0, le=3_600, description="Seconds until a token that was added or revoked is noticed."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe log line that is written."
+    )
+    log_format: Literal["json", "console"] = Field(
+        default="json", description="json: one object a line; console: for a terminal."
+    )
+
+    @field_validator("plugins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def load(**overrides: object) -> Settings:
+    """Settings from the environment, `overrides` on top; values of None are left out.
+
+    Raises:
+        ConfigurationError: a value is missing or wrong; the message names its variable.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # validated by pydantic
+    except ValidationError as error:
+        faults = "; ".join(
+            f"SARK_{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}" for fault in error.errors()
+        )
+        raise ConfigurationError(f"settings: {faults}") from error
