@@ -1,0 +1,271 @@
+"""The library's names: estimators, tracker, and the snippets their users know."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from fixtures.cost import costing
+
+from sark_opa.cost import (
+    AnthropicCostEstimator,
+    ArgumentsInvalidError,
+    CostEstimate,
+    CostEstimationError,
+    CostEstimator,
+    CostTracker,
+    FixedCostEstimator,
+    InvocationRequest,
+    InvocationResult,
+    ModelMissingError,
+    NoCostEstimator,
+    OpenAICostEstimator,
+    ProviderCostEstimator,
+    UnpricedError,
+    UsageError,
+)
+from sark_opa.errors import ConfigurationError, InvalidInputError, SarkError
+
+
+def request(**arguments: Any) -> InvocationRequest:
+    """A call of user-123."""
+    return InvocationRequest("chat.completions", "user-123", arguments)
+
+
+CHAT = request(messages=[{"role": "user", "content": "Hello, world"}], max_tokens=100)
+
+
+class Budgets:
+    """A budget service that answers from a list and writes into another."""
+
+    def __init__(self, *, allows: bool) -> None:
+        self.allows = allows
+        self.asked: list[tuple[str, Decimal]] = []
+        self.booked: list[dict[str, Any]] = []
+
+    async def check_budget(self, principal_id: str, estimated_cost: Decimal) -> tuple[bool, str | None]:
+        """Answer as constructed."""
+        self.asked.append((principal_id, estimated_cost))
+        return self.allows, None if self.allows else "nothing left today"
+
+    async def record_cost(self, **cost: Any) -> object:
+        """Remember."""
+        self.booked.append(cost)
+        return None
+
+
+def test_the_snippet_of_the_openai_estimator() -> None:
+    """Model by metadata, cost as a decimal that formats as money."""
+    estimator = OpenAICostEstimator()
+    estimate = asyncio.run(estimator.estimate_cost(CHAT, {"model": "gpt-4-turbo"}))
+    # 10 x 10 + 100 x 30 = 3,100 micro-dollars.
+    assert f"Estimated cost: ${estimate.estimated_cost:.4f}" == "Estimated cost: $0.0031"
+    assert (estimate.currency, estimate.provider, estimate.model) == ("USD", "openai", "gpt-4-turbo")
+    assert (estimate.status, estimate.bound, estimate.upper_bound) == ("priced", "closed", Decimal("0.0031"))
+    assert estimate.breakdown["input_tokens"] == 10
+
+
+def test_the_snippet_of_the_tracker() -> None:
+    """Registering replaces; getting returns it."""
+    cost_tracker = CostTracker()
+    estimator = OpenAICostEstimator()
+    cost_tracker.register_estimator("openai", estimator)
+    assert cost_tracker.get_estimator("openai") is estimator
+    assert cost_tracker.get_estimator("nobody") is None
+
+
+def test_the_bodys_model_wins_over_the_metadatas() -> None:
+    """What will be sent is what is priced."""
+    body = request(model="gpt-4o", messages=[{"role": "user", "content": "Hello, world"}], max_tokens=100)
+    estimate = asyncio.run(OpenAICostEstimator(costing()).estimate_cost(body, {"model": "gpt-4"}))
+    assert (estimate.model, estimate.estimated_cost) == ("gpt-4o", Decimal("0.001025"))
+
+
+def test_haiku_costs_less_than_opus() -> None:
+    """Both with a system message."""
+    body = request(system="Be terse.", messages=[{"role": "user", "content": "Hello, world"}], max_tokens=100)
+    estimator = AnthropicCostEstimator(costing())
+    haiku, opus = (
+        asyncio.run(estimator.estimate_cost(body, {"model": model})).estimated_cost
+        for model in ("claude-3-haiku-20240307", "claude-3-opus-20240229")
+    )
+    assert 0 < haiku < opus
+
+
+def test_an_unknown_model_says_that_its_price_is_a_default() -> None:
+    """The cost is the dearest known, and marked."""
+    estimate = asyncio.run(OpenAICostEstimator(costing()).estimate_cost(CHAT, {"model": "gpt-99"}))
+    assert estimate.status == "default"
+    assert "default_price" in estimate.notes
+    assert estimate.estimated_cost > 0
+
+
+def test_a_missing_model_is_an_error() -> None:
+    """Neither body nor metadata names one."""
+    with pytest.raises(ModelMissingError):
+        asyncio.run(OpenAICostEstimator(costing()).estimate_cost(CHAT, {}))
+    with pytest.raises(CostEstimationError):
+        asyncio.run(OpenAICostEstimator(costing()).estimate_cost(CHAT, {"model": ""}))
+
+
+def test_a_malformed_body_is_an_error() -> None:
+    """The same errors as the service's."""
+    with pytest.raises(ArgumentsInvalidError):
+        asyncio.run(OpenAICostEstimator(costing()).estimate_cost(request(messages="hi"), {"model": "gpt-4o"}))
+
+
+def test_a_provider_without_any_price_is_an_error() -> None:
+    """Never 0."""
+    with pytest.raises(UnpricedError):
+        asyncio.run(ProviderCostEstimator("nobody", costing()).estimate_cost(CHAT, {"model": "x"}))
+
+
+def test_the_actual_cost_comes_from_the_usage() -> None:
+    """From the metadata's usage or from the response itself; None without one; an error when it is nonsense."""
+    estimator = OpenAICostEstimator(costing())
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+
+    def cost(result: InvocationResult) -> CostEstimate | None:
+        return asyncio.run(estimator.record_actual_cost(CHAT, result, {"model": "gpt-4o"}))
+
+    by_metadata = cost(InvocationResult(success=True, metadata={"usage": usage}, duration_ms=12.5))
+    by_result = cost(InvocationResult(success=True, result={"model": "gpt-4o", "usage": usage}))
+    for found in (by_metadata, by_result):
+        assert found is not None
+        assert (found.estimated_cost, found.bound) == (Decimal("0.0035"), "exact")
+        assert found.breakdown["output_tokens_usd"] == Decimal("0.001")
+    assert cost(InvocationResult(success=False, error="timeout")) is None
+    with pytest.raises(UsageError):
+        cost(InvocationResult(success=True, metadata={"usage": {"prompt_tokens": -1}}))
+
+
+def test_estimators_tell_what_they_are() -> None:
+    """Name, class, module, and whether they read usage."""
+    info = AnthropicCostEstimator(costing()).get_estimator_info()
+    assert info == {
+        "provider_name": "anthropic",
+        "estimator_class": "AnthropicCostEstimator",
+        "supports_actual_cost": True,
+        "module": "sark_opa.cost.provider_estimators",
+    }
+    assert not NoCostEstimator().supports_actual_cost()
+    assert FixedCostEstimator(Decimal("0.1")).supports_actual_cost()
+
+
+def test_free_and_fixed_estimators_are_exact() -> None:
+    """Zero because it was declared; a flat price because it was given."""
+    free = asyncio.run(NoCostEstimator().estimate_cost(CHAT, {}))
+    assert (free.estimated_cost, free.upper_bound, free.status) == (0, 0, "free")
+    fixed = FixedCostEstimator(Decimal("0.05"), provider="sms")
+    estimate = asyncio.run(fixed.estimate_cost(CHAT, {}))
+    assert (estimate.estimated_cost, estimate.upper_bound, estimate.provider) == (
+        Decimal("0.05"),
+        Decimal("0.05"),
+        "sms",
+    )
+    settled = asyncio.run(fixed.record_actual_cost(CHAT, InvocationResult(success=True), {}))
+    assert settled == estimate
+
+
+@pytest.mark.parametrize("cost", ["-0.01", "NaN", "Infinity"])
+def test_a_price_that_is_none_is_refused(cost: str) -> None:
+    """Below zero or not finite."""
+    with pytest.raises(InvalidInputError):
+        FixedCostEstimator(Decimal(cost))
+
+
+def test_an_estimate_in_another_currency_is_refused() -> None:
+    """Amounts are USD; nothing is converted behind anybody's back."""
+    with pytest.raises(InvalidInputError, match="currency"):
+        CostEstimate(Decimal(1), currency="EUR")
+    with pytest.raises(InvalidInputError, match="upper_bound"):
+        CostEstimate(Decimal(1), upper_bound=Decimal("0.5"))
+
+
+class PerCharacter(CostEstimator):
+    """A provider sark-opa does not know: a hundredth of a cent a character."""
+
+    @property
+    def provider_name(self) -> str:
+        """Whose prices."""
+        return "acme"
+
+    async def estimate_cost(self, request: InvocationRequest, resource_metadata: dict[str, Any]) -> CostEstimate:
+        """By the length of the text."""
+        cost = len(request.arguments["text"]) * Decimal("0.0001")
+        return CostEstimate(cost, provider="acme", model=resource_metadata.get("model"), upper_bound=cost * 2)
+
+
+def test_the_tracker_estimates_by_the_resources_provider() -> None:
+    """A custom estimator is used like a built-in one."""
+    tracker = CostTracker(costing=costing())
+    tracker.register_estimator("acme", PerCharacter())
+    mine = asyncio.run(tracker.estimate_invocation_cost(request(text="abc"), {"provider": "acme"}))
+    assert mine.estimated_cost == Decimal("0.0003")
+    theirs = asyncio.run(tracker.estimate_invocation_cost(CHAT, {"cost_provider": "openai", "model": "gpt-4o"}))
+    assert theirs.estimated_cost == Decimal("0.001025")
+    free = asyncio.run(tracker.estimate_invocation_cost(CHAT, {"provider": "free"}))
+    assert free.status == "free"
+
+
+@pytest.mark.parametrize("metadata", [{}, {"provider": "nobody"}, {"provider": None}])
+def test_the_tracker_never_makes_an_unknown_provider_free(metadata: dict[str, Any]) -> None:
+    """Without an estimator there is no cost, and that is an error."""
+    with pytest.raises(CostEstimationError):
+        asyncio.run(CostTracker(costing=costing()).estimate_invocation_cost(CHAT, metadata))
+
+
+def test_the_tracker_checks_the_budget_with_the_estimate() -> None:
+    """What the budget service says is passed on."""
+    budgets = Budgets(allows=False)
+    tracker = CostTracker(budgets, costing=costing())
+    answer = asyncio.run(tracker.check_budget_before_invocation(CHAT, {"provider": "openai", "model": "gpt-4o"}))
+    assert answer == (False, "nothing left today")
+    assert budgets.asked == [("user-123", Decimal("0.001025"))]
+
+
+def test_the_tracker_books_what_the_provider_billed() -> None:
+    """The usage's cost where there is one, the estimate where there is none."""
+    budgets = Budgets(allows=True)
+    tracker = CostTracker(budgets, costing=costing())
+    metadata = {"provider": "openai", "model": "gpt-4o"}
+    used = InvocationResult(success=True, metadata={"usage": {"prompt_tokens": 1000, "completion_tokens": 100}})
+    silent = InvocationResult(success=True)
+    booked = [asyncio.run(tracker.record_invocation_cost(CHAT, result, "llm-1", metadata)) for result in (used, silent)]
+    assert [one.metadata["actual"] for one in booked] == [True, False]
+    assert [(one["actual_cost"], one["estimated_cost"]) for one in budgets.booked] == [
+        (Decimal("0.0035"), None),
+        (None, Decimal("0.001025")),
+    ]
+    assert {(one["principal_id"], one["resource_id"], one["model"]) for one in budgets.booked} == {
+        ("user-123", "llm-1", "gpt-4o")
+    }
+
+
+def test_a_tracker_without_budgets_says_so() -> None:
+    """It estimates; checking and recording need somebody to ask."""
+    tracker = CostTracker(costing=costing())
+    metadata = {"provider": "openai", "model": "gpt-4o"}
+    with pytest.raises(ConfigurationError, match="budget service"):
+        asyncio.run(tracker.check_budget_before_invocation(CHAT, metadata))
+    with pytest.raises(ConfigurationError, match="budget service"):
+        asyncio.run(tracker.record_invocation_cost(CHAT, InvocationResult(success=True), "llm-1", metadata))
+
+
+def test_errors_of_the_budget_service_reach_the_caller() -> None:
+    """A record that failed is not a log line."""
+
+    class Broken(Budgets):
+        async def record_cost(self, **cost: Any) -> object:
+            """Fail."""
+            raise SarkError(f"the ledger is away: {sorted(cost)}")
+
+    tracker = CostTracker(Broken(allows=True), costing=costing())
+    with pytest.raises(SarkError, match="the ledger is away"):
+        asyncio.run(
+            tracker.record_invocation_cost(
+                CHAT, InvocationResult(success=True), "llm-1", {"provider": "openai", "model": "gpt-4o"}
+            )
+        )
