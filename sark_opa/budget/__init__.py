@@ -1,0 +1,1 @@
+"""What the ledger promises, and judgements from where accounts stand; pure."""

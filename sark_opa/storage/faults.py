@@ -1,0 +1,68 @@
+"""The one seam where what the database reports becomes a sark-opa error. Never by message text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+from psycopg import errors
+from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
+
+from sark_opa.errors import (
+    DatabaseUnavailableError,
+    DeadlineExceededError,
+    InvalidInputError,
+    MigrationError,
+    OverloadedError,
+    SarkError,
+)
+
+_CONSTRAINTS: Final[Mapping[str, SarkError]] = {
+    "accounts_depth_max": InvalidInputError("parent: an account may have at most 15 ancestors", path="parent"),
+    "accounts_parent_of_all_but_org": InvalidInputError("parent: an org has none, others have one", path="parent"),
+    "access_tokens_sha256_key": InvalidInputError("this token is registered under another name already"),
+}
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise sark-opa errors for whatever psycopg raises inside.
+
+    Raises:
+        DeadlineExceededError: a statement or a lock took longer than the database was told to allow.
+        OverloadedError: every connection is taken and too many wait.
+        DatabaseUnavailableError: no connection, or it broke; what was sent may or may not have been written.
+        InvalidInputError: a value the database cannot take.
+        MigrationError: the schema is missing or older than this build.
+        SarkError: anything else.
+    """
+    try:
+        yield
+    except (errors.QueryCanceled, errors.LockNotAvailable) as error:
+        raise DeadlineExceededError("the database took too long; nothing was granted") from error
+    except (errors.StatementTooComplex, errors.ProgramLimitExceeded) as error:
+        raise InvalidInputError("the database cannot take this: it is nested too deeply or too large") from error
+    except TooManyRequests as error:
+        raise OverloadedError from error
+    except (PoolTimeout, PoolClosed, psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise DatabaseUnavailableError from error
+    except psycopg.IntegrityError as error:
+        raise _of_constraint(error) from error
+    except psycopg.DataError as error:
+        raise InvalidInputError(f"the database cannot take this: {error.diag.message_primary}") from error
+    except psycopg.ProgrammingError as error:
+        raise MigrationError(
+            f"the schema is not what this build expects ({error.sqlstate}); run `sark-opa migrate`"
+        ) from error
+    except psycopg.Error as error:
+        raise SarkError(f"the database failed in a way nobody foresaw: {error}") from error
+
+
+def _of_constraint(error: psycopg.IntegrityError) -> SarkError:
+    name = error.diag.constraint_name or ""
+    known = _CONSTRAINTS.get(name)
+    if known is not None:
+        return type(known)(known.message, **known.details)
+    return InvalidInputError(f"the database refuses this: {name}", constraint=name)

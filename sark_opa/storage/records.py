@@ -1,0 +1,168 @@
+"""What the SQL functions answer, and what it means in the words of `sark_opa.budget.ledger`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from sark_opa.budget import hold_id
+from sark_opa.budget.ledger import (
+    AccountWindow,
+    Attribution,
+    Blocked,
+    Charge,
+    Enforcement,
+    Hold,
+    HoldOutcome,
+    HoldRequest,
+    HoldState,
+    HoldStatus,
+    Window,
+)
+
+T = TypeVar("T")
+
+
+class CounterRow(msgspec.Struct, frozen=True, array_like=True):
+    """An account with both its windows."""
+
+    account: str
+    enforcement: Enforcement
+    day_limit: int | None
+    day_spent: int
+    day_held: int
+    day_starts_at: datetime
+    day_ends_at: datetime
+    month_limit: int | None
+    month_spent: int
+    month_held: int
+    month_starts_at: datetime
+    month_ends_at: datetime
+
+    def windows(self) -> tuple[AccountWindow, AccountWindow]:
+        """Day, then month."""
+        _, _, rest = self.account.partition("/")
+        kind = rest.partition("/")[0] or "org"
+        return (
+            AccountWindow(
+                self.account, kind, "day", self.day_limit, self.day_spent, self.day_held, self.day_starts_at,
+                self.day_ends_at, self.enforcement,
+            ),
+            AccountWindow(
+                self.account, kind, "month", self.month_limit, self.month_spent, self.month_held,
+                self.month_starts_at, self.month_ends_at, self.enforcement,
+            ),
+        )  # fmt: skip
+
+
+class HoldRow(msgspec.Struct, frozen=True, array_like=True):
+    """A hold. `attribution` is left out where the asker has just stated it."""
+
+    path: tuple[str, ...]
+    state: HoldState
+    amounts: tuple[int, ...]
+    booked: int
+    charged_at: datetime
+    expires_at: datetime
+    attribution: Attribution | None
+
+    def hold(self, org: str, request_id: str, attribution: Attribution | None = None) -> Hold:
+        """The hold of a request, with the attribution it was given now or before."""
+        stated = self.attribution or attribution
+        assert stated is not None  # noqa: S101  # the functions leave it out only for a new hold
+        return Hold(
+            id=hold_id.encode(org, request_id),
+            org=org,
+            request_id=request_id,
+            account=self.path[0],
+            path=self.path,
+            state=self.state,
+            amount_nanousd=max(self.amounts),
+            actual_nanousd=self.booked if self.state == "settled" else None,
+            created_at=self.charged_at,
+            expires_at=self.expires_at,
+            attribution=stated,
+        )
+
+
+class HoldAnswer(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to one request of a batch."""
+
+    org: str
+    request_id: str
+    status: HoldStatus
+    path: tuple[str, ...] | None
+    blocked_account: str | None
+    blocked_window: Window | None
+    unknown: str | None
+    hold: HoldRow | None
+
+    def outcome(self, request: HoldRequest, counters: Mapping[str, tuple[AccountWindow, AccountWindow]]) -> HoldOutcome:
+        """The outcome for `request`, with the windows of its path."""
+        blocked = None
+        if self.blocked_account is not None and self.blocked_window is not None:
+            blocked = Blocked(self.blocked_account, self.blocked_window)
+        return HoldOutcome(
+            status=self.status,
+            hold=None if self.hold is None else self.hold.hold(request.org, request.request_id, request.attribution),
+            blocked=blocked,
+            windows=tuple(window for account in self.path or () for window in counters[account]),
+            unknown=self.unknown,
+        )
+
+
+class HoldAnswers(msgspec.Struct, frozen=True):
+    """The answer to a batch. The windows are as after all of it."""
+
+    answers: list[HoldAnswer]
+    windows: list[CounterRow]
+
+
+class ChargeRow(msgspec.Struct, frozen=True):
+    """A charge."""
+
+    entry: int
+    attribution: Attribution
+    estimated_nanousd: int
+    held_nanousd: int
+    actual_nanousd: int
+    charged_at: datetime
+    price_revision: str | None
+    late: bool
+    hold_exceeded: bool
+    estimated: bool
+
+    def charge(self, org: str, request_id: str) -> Charge:
+        """The charge of a request."""
+        return Charge(
+            id=f"{hold_id.encode(org, request_id)}.{self.entry}",
+            org=org,
+            request_id=request_id,
+            principal_id=self.attribution.principal_id,
+            resource_id=self.attribution.resource_id,
+            capability_id=self.attribution.capability_id,
+            provider=self.attribution.provider,
+            model=self.attribution.model,
+            estimated_nanousd=self.estimated_nanousd,
+            held_nanousd=self.held_nanousd,
+            actual_nanousd=self.actual_nanousd,
+            charged_at=self.charged_at,
+            price_revision=self.price_revision,
+            late=self.late,
+            hold_exceeded=self.hold_exceeded,
+            estimated=self.estimated,
+        )
+
+
+def decoded(decoder: msgspec.json.Decoder[T], text: bytes | None) -> T:
+    """What a function that never answers null has answered."""
+    assert text is not None  # noqa: S101  # the function's contract
+    return decoder.decode(text)
+
+
+def windows_of(counters: Sequence[CounterRow]) -> tuple[AccountWindow, ...]:
+    """Day and month of each account, in order."""
+    return tuple(window for counter in counters for window in counter.windows())

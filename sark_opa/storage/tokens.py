@@ -1,0 +1,95 @@
+"""Access tokens: random texts that only their holders know, kept as SHA-256 digests."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal, get_args
+
+from sark_opa.errors import InvalidInputError, NotFoundError
+from sark_opa.storage import queries
+from sark_opa.storage.pool import Pool
+
+Role = Literal["facts", "settle", "report", "admin"]
+
+_LENGTH_MIN: Final = 32
+_queries: Final = queries.load("access_tokens")
+
+
+async def create(pool: Pool, *, name: str, role: Role, expires_at: datetime | None = None) -> str:
+    """Make a new token and return its text, which exists nowhere else. The same name again replaces the token.
+
+    Raises:
+        InvalidInputError: no such role.
+        DatabaseUnavailableError: the database does not answer.
+    """
+    token = f"sark_{secrets.token_urlsafe(32)}"
+    await register(pool, name=name, role=role, token=token, expires_at=expires_at)
+    return token
+
+
+async def register(pool: Pool, *, name: str, role: str, token: str, expires_at: datetime | None = None) -> None:
+    """Make a token known whose text was made elsewhere. The same name again replaces the token.
+
+    Args:
+        pool: on the database.
+        name: for people, to revoke it by.
+        role: `facts`, `settle`, `report` or `admin`.
+        token: a random text of at least 32 characters.
+        expires_at: when it stops being accepted; None: never.
+
+    Raises:
+        InvalidInputError: no such role, or a token short enough to guess.
+        DatabaseUnavailableError: the database does not answer.
+    """
+    if role not in get_args(Role):
+        raise InvalidInputError(f"role: {role!r} is none of {', '.join(get_args(Role))}", path="role")
+    if len(token) < _LENGTH_MIN:
+        raise InvalidInputError(f"token: at least {_LENGTH_MIN} random characters", path="token")
+    await pool.rows(
+        _queries["register_token"],
+        {"name": name, "role": role, "sha256": hashlib.sha256(token.encode()).digest(), "expires_at": expires_at},
+    )
+
+
+async def revoke(pool: Pool, name: str) -> None:
+    """Withdraw the token called `name`.
+
+    Raises:
+        NotFoundError: no active token has this name.
+        DatabaseUnavailableError: the database does not answer.
+    """
+    if not await pool.rows(_queries["revoke_token"], {"name": name}):
+        raise NotFoundError(f"no active token is called {name!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What is known of a token: all but the token."""
+
+    name: str
+    role: Role
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+async def listed(pool: Pool) -> list[Token]:
+    """Every token there ever was, by name.
+
+    Raises:
+        DatabaseUnavailableError: the database does not answer.
+    """
+    return [Token(*row) for row in await pool.rows(_queries["list_tokens"])]
+
+
+async def active(pool: Pool) -> Mapping[bytes, Role]:
+    """SHA-256 digest to role of every token that may be used now.
+
+    Raises:
+        DatabaseUnavailableError: the database does not answer.
+    """
+    return {bytes(digest): role for digest, role in await pool.rows(_queries["active_tokens"])}

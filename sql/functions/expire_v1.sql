@@ -1,0 +1,64 @@
+-- End up to p_rows_max holds that are past their time; how many were ended.
+--
+-- The request may have run. The leaf-most account of the path with an on_expiry of its own says what happens; without
+-- one, the hold is charged if any account of the path is hard, else released. A charge books the hold's largest
+-- amount at every level, as an estimate that a late settlement takes back. Rows locked by others are left for later.
+create or replace function sark.expire_v1(p_rows_max integer, p_now timestamptz default null) returns integer
+language plpgsql
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off as $$
+declare
+  v_at constant timestamptz := coalesce(p_now, clock_timestamp());
+  v_orgs text[];
+  v_requests text[];
+  v_spent bigint[];           -- null: released
+begin
+  select array_agg(d.org), array_agg(d.request_id), array_agg(case when o.on_expiry = 'charge' then (
+    select max(a) from unnest(d.amounts) a
+  ) end)
+  into v_orgs, v_requests, v_spent
+  from (
+    select h.org, h.request_id, h.path, h.amounts from sark.holds h
+    where h.state = 'held' and h.expires_at <= v_at
+    order by h.expires_at limit p_rows_max for no key update skip locked
+  ) d
+  cross join lateral (
+    select coalesce(
+      (array_agg(a.on_expiry order by p.level) filter (where a.on_expiry is not null))[1],
+      case when bool_or(c.enforcement = 'hard') then 'charge' else 'release' end
+    ) as on_expiry
+    from unnest(d.path) with ordinality p(account, level)
+    join sark.accounts a on a.org = d.org and a.account = p.account
+    join sark.counters c on c.org = d.org and c.account = p.account
+  ) o;
+
+  if v_orgs is null then
+    return 0;
+  end if;
+
+  perform sark.move_v1(v_orgs, v_requests, (select array_agg(coalesce(s, 0) order by o) from unnest(v_spent) with ordinality u(s, o)),
+    array_fill(true, array[cardinality(v_orgs)]));
+
+  with expiring as materialized (
+    select h.*, k.spent, (h.charged_at at time zone c.timezone)::date as budget_day
+    from unnest(v_orgs, v_requests, v_spent) k(org, request_id, spent)
+    join sark.holds h on h.org = k.org and h.request_id = k.request_id
+    join sark.counters c on c.org = h.org and c.account = h.org
+  ), booked as (
+    insert into sark.cost_tracking (
+      time, org, request_id, entry, kind, account, path, principal_id, resource_id, capability_id, provider, model,
+      estimated_nanousd, held_nanousd, actual_nanousd, price_revision, late, hold_exceeded, estimated, tags, budget_day
+    )
+    select
+      e.charged_at, e.org, e.request_id, 1, 'expiry', e.path[1], e.path, e.attribution ->> 'principal_id',
+      e.attribution ->> 'resource_id', e.attribution ->> 'capability_id', e.attribution ->> 'provider',
+      e.attribution ->> 'model', e.expected, e.spent, e.spent, e.attribution ->> 'price_revision', false, false, true,
+      coalesce(e.attribution -> 'tags', '{}'), e.budget_day
+    from expiring e where e.spent is not null
+  )
+  update sark.holds h set
+    state = 'expired', booked = coalesce(e.spent, 0), expiry_booked = e.spent is not null, ended_at = v_at
+  from expiring e
+  where h.org = e.org and h.request_id = e.request_id;
+  return cardinality(v_orgs);
+end $$;

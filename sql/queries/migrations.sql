@@ -1,0 +1,41 @@
+-- name: set_timeouts
+-- A migration may take its time, but must not queue traffic behind a lock it waits for.
+set statement_timeout = 0; set lock_timeout = '30s';
+
+-- name: reset_timeouts
+-- Give the connection back as it was.
+reset statement_timeout; reset lock_timeout;
+
+-- name: lock
+-- One process migrates at a time; the others wait, then find nothing to do.
+select pg_advisory_lock(7308895158395168115);
+
+-- name: unlock
+-- Let the next process look.
+select pg_advisory_unlock(7308895158395168115);
+
+-- name: create_schema
+-- Everything of sark-opa lives here.
+create schema if not exists sark;
+
+-- name: create_history
+-- What was applied. Number 0 stands for all functions together.
+create table if not exists sark.migrations (
+  number integer primary key,
+  name text not null,
+  checksum text not null,
+  applied_at timestamptz not null default clock_timestamp()
+);
+
+-- name: history
+-- What was applied, in order.
+select number, name, checksum from sark.migrations order by number;
+
+-- name: record
+-- Remember what was applied.
+insert into sark.migrations (number, name, checksum) values (%(number)s, %(name)s, %(checksum)s)
+on conflict (number) do update set checksum = excluded.checksum, applied_at = excluded.applied_at;
+
+-- name: trust_function_bodies
+-- Functions call each other, so they cannot all be checked in the order they are created.
+set local check_function_bodies = off;
