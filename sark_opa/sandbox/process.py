@@ -1,0 +1,277 @@
+"""One plugin's process as the service sees it: exchanges in order, watched from outside.
+
+Every message is an `Exchange` that ends with a reply or a `Failure`. The oldest one that has no reply is the
+one the process works on: its CPU and wall clock run, and it is the one that fails when the process dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Final, TypeAlias
+
+import msgspec
+
+from sark_opa.errors import UnavailableError
+from sark_opa.sandbox import protocol
+from sark_opa.sandbox.contract import Failure, LayerReport, Limits, Status
+from sark_opa.sandbox.exchange import Exchange
+from sark_opa.sandbox.protocol import ProtocolError, Reply
+from sark_opa.sandbox.spawner import Child, Spawner
+
+WATCH_S_MIN: Final = 0.002
+"""Shortest time between two looks at the clocks."""
+REQUIRED_LAYERS: Final = frozenset({"environment", "tether", "resource_limits"})
+"""Without these no plugin runs. `own_user` is not among them: it takes a service that runs as root."""
+GIVEN_UP: Final = Failure("crashed", "the service gave it up")
+HANG_UP_S: Final = 0.1
+"""How long a process may outlive its connection before it is killed; its death is told within milliseconds."""
+
+
+OnEnd: TypeAlias = "Callable[[Process, Failure, list[Exchange]], None]"
+"""Called once: the process, why it ended, and the exchanges it had not started. The one it worked on has
+been resolved by then."""
+
+
+class Process:
+    """A process and the exchanges it owes a reply.
+
+    Attributes:
+        answers: how many questions it has answered.
+        ended: whether it is gone, or about to be.
+        pending_bytes: size of the messages it has not replied to.
+    """
+
+    def __init__(self, child: Child, limits: Limits, on_end: OnEnd) -> None:
+        self._child = child
+        self._limits = limits
+        self._on_end = on_end
+        self._loop = asyncio.get_running_loop()
+        self._frames = protocol.FrameBuffer(protocol.REPLY_BYTES_MAX)
+        self._pending: deque[Exchange] = deque()
+        self._unsent = bytearray()
+        self._last_id = 0
+        self._watch: asyncio.TimerHandle | None = None
+        self._watch_at = float("inf")
+        self.ended = False
+        self._hung_up = False
+        self.answers = 0
+        self.pending_bytes = 0
+        child.on_death = self._died
+        self._loop.add_reader(child.connection, self._readable)
+        # Before anything is asked of it, it owes `Ready`.
+        self._ready = Exchange(self._loop, None, (protocol.Ready,), wall_s=limits.wall_ms / 1000)
+        self._enqueue(self._ready)
+        if not child.alive:
+            self._died(child.wait_status)
+
+    @classmethod
+    async def opened(cls, spawner: Spawner, limits: Limits, on_end: OnEnd) -> tuple[Process, tuple[LayerReport, ...]]:
+        """A process with its walls up and no plugin in it.
+
+        Raises:
+            UnavailableError: it cannot be forked, or a required wall does not stand.
+        """
+        process = cls(await spawner.spawn(limits), limits, on_end)
+        with ExitStack() as on_failure:
+            on_failure.callback(process.end, GIVEN_UP)
+            layers = (await process._until_ready()).layers
+            on_failure.pop_all()
+        return process, layers
+
+    @property
+    def pending(self) -> int:
+        """How many exchanges have no reply yet."""
+        return len(self._pending)
+
+    def send(self, exchange: Exchange) -> None:
+        """Send its message after all others; its future tells the rest. Not for an ended process."""
+        message = exchange.message
+        assert message is not None  # noqa: S101  # only `ready` has none, and it is never sent
+        self._last_id += 1
+        message.id = self._last_id
+        exchange.frame = protocol.frame(message)
+        self._enqueue(exchange)
+        self._write(exchange.frame)
+
+    def end(self, failure: Failure, *, at_work: bool = True) -> None:
+        """Kill it, fail what it works on unless it was not `at_work`, and hand the rest to `on_end`."""
+        if self.ended:
+            return
+        self.ended = True
+        self._child.kill()
+        self._close()
+        if at_work and self._pending:
+            self._pending.popleft().resolve(failure, time.monotonic())
+        self._on_end(self, failure, list(self._pending))
+        self._pending.clear()
+
+    async def _until_ready(self) -> protocol.Ready:
+        ready = await self._ready.future
+        if not isinstance(ready, protocol.Ready):
+            reason = ready.reason if isinstance(ready, Failure) else "it said something else"
+            raise UnavailableError(f"a plugin's process does not start: {reason}")
+        for layer in ready.layers:
+            if layer.name in REQUIRED_LAYERS and not layer.active:
+                raise UnavailableError(f"the sandbox layer {layer.name} cannot be had: {layer.reason}")
+        return ready
+
+    def _enqueue(self, exchange: Exchange) -> None:
+        self._pending.append(exchange)
+        self.pending_bytes += len(exchange.frame)
+        if len(self._pending) == 1:
+            self._begin(exchange, time.monotonic())
+        elif exchange.deadline_at < self._watch_at:
+            self._watch_until(exchange.deadline_at)
+
+    def _begin(self, exchange: Exchange, now: float) -> None:
+        """The process starts on this one now, or has a moment ago: it can only gain by our being late."""
+        exchange.started_at = now
+        exchange.cpu_started_s = self._child.cpu_s()
+        due = min(now + min(exchange.wall_s, self._limits.cpu_ms / 1000), exchange.deadline_at)
+        if due < self._watch_at:
+            self._watch_until(due)
+
+    def _watch_until(self, when: float) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch_at = when
+        self._watch = self._loop.call_later(when - time.monotonic(), self._look)
+
+    def _look(self) -> None:
+        """Hold the exchange at work against its limits and every waiting one against its deadline."""
+        self._watch, self._watch_at = None, float("inf")
+        if self._hung_up:
+            self.end(Failure("violation", "sandbox violation: it closed its connection"))
+            return
+        if not self._pending:
+            return
+        now = time.monotonic()
+        head = self._pending[0]
+        wall_left_s = head.started_at + head.wall_s - now
+        cpu_left_s = head.cpu_started_s + self._limits.cpu_ms / 1000 - self._child.cpu_s()
+        if cpu_left_s <= 0:
+            self.end(Failure("cpu_limit", f"cpu limit: more than {self._limits.cpu_ms} ms"))
+            return
+        if wall_left_s <= 0:
+            self.end(Failure("timeout", f"time limit: no answer within {head.wall_s * 1000:.0f} ms"))
+            return
+        due = now + min(wall_left_s, cpu_left_s)
+        for place, exchange in enumerate(self._pending):
+            if exchange.deadline_at <= now:
+                exchange.resolve(_late(place), now)
+            else:
+                due = min(due, exchange.deadline_at)
+        self._watch_until(max(due, now + WATCH_S_MIN))
+
+    def _write(self, frame: bytes) -> None:
+        if not self._unsent:
+            try:
+                sent = self._child.connection.send(frame)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                return  # it is gone; its death is told by the reader
+            if sent == len(frame):
+                return
+            frame = frame[sent:]
+            self._loop.add_writer(self._child.connection, self._writable)
+        self._unsent += frame
+
+    def _writable(self) -> None:
+        try:
+            sent = self._child.connection.send(self._unsent)
+        except BlockingIOError:
+            return
+        except OSError:
+            sent = len(self._unsent)  # same as above
+        del self._unsent[:sent]
+        if not self._unsent:
+            self._loop.remove_writer(self._child.connection)
+
+    def _readable(self) -> None:
+        self._receive()
+
+    def _receive(self) -> bool:
+        """Take in what there is; False when there is nothing more for now, or for ever."""
+        try:
+            count = self._child.connection.recv_into(self._frames.space())
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            count = 0
+        if count == 0:
+            self._hang_up()
+            return False
+        self._frames.received(count)
+        try:
+            while not self.ended and (body := self._frames.take()) is not None:
+                self._replied(protocol.decode_reply(body))
+        except (ProtocolError, msgspec.DecodeError, ValueError, RecursionError) as error:
+            self.end(Failure("violation", f"sandbox violation: {str(error)[:200]}"))
+        return not self.ended
+
+    def _replied(self, reply: Reply) -> None:
+        head = self._pending[0] if self._pending else None
+        expected_id = 0 if head is None or head.message is None else head.message.id
+        if head is None or reply.id != expected_id or not isinstance(reply, head.accepts):
+            raise ProtocolError(f"a reply nobody asked for: {type(reply).__name__.lower()} {reply.id}")
+        if isinstance(reply, protocol.Answer):
+            protocol.check_answer(reply)
+            self.answers += 1
+        self._pending.popleft()
+        self.pending_bytes -= len(head.frame)
+        now = time.monotonic()
+        head.resolve(reply, now)
+        if isinstance(reply, protocol.Answer) and reply.status == "memory_limit":
+            # Nobody knows what is left of the plugin; it ends itself before it reads another question.
+            self.end(Failure("memory_limit", reply.reason), at_work=False)
+        elif self._pending:
+            self._begin(self._pending[0], now)
+
+    def _hang_up(self) -> None:
+        """The connection is closed from the other side: it has died, and the zygote tells how, or it pretends."""
+        self._hung_up = True
+        self._loop.remove_reader(self._child.connection)
+        self._watch_until(time.monotonic() + HANG_UP_S)
+
+    def _died(self, wait_status: int | None) -> None:
+        if self.ended:
+            return
+        while not self._hung_up and self._receive():
+            pass  # what it said before it died
+        self.end(_cause_of_death(wait_status))
+
+    def _close(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        self._loop.remove_reader(self._child.connection)
+        self._loop.remove_writer(self._child.connection)
+        self._child.connection.close()
+
+
+def _late(place: int) -> Failure:
+    """Why there is no answer before the caller's deadline; with calls ahead of it, it was never started."""
+    if place == 0:
+        return Failure("timeout", "no answer before the caller's deadline")
+    return Failure("overloaded", f"not started before the caller's deadline, {place} calls were ahead")
+
+
+def _cause_of_death(wait_status: int | None) -> Failure:
+    if wait_status is None:
+        return Failure("crashed", "crashed (its zygote ended)")
+    if os.WIFEXITED(wait_status):
+        code = os.WEXITSTATUS(wait_status)
+        if code == protocol.EXIT_OUT_OF_MEMORY:
+            return Failure("memory_limit", "memory limit: not even enough left to answer")
+        return Failure("crashed", f"crashed (exit {code})")
+    number = os.WTERMSIG(wait_status)
+    if number == signal.SIGXCPU:
+        return Failure("cpu_limit", "cpu limit over the process's whole life")
+    status: Status = "violation" if number == signal.SIGSYS else "crashed"
+    return Failure(status, f"crashed ({signal.Signals(number).name})")

@@ -1,0 +1,278 @@
+"""The service's side of the zygote: starts it, has processes forked, learns of their deaths."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+from typing import Final
+
+from sark_opa.errors import UnavailableError
+from sark_opa.sandbox import bootstrap, protocol
+from sark_opa.sandbox.contract import Limits
+from sark_opa.sandbox.protocol import Died, FromZygote, NotSpawned, Ping, Spawn, Spawned
+
+START_S: Final = 20.0
+"""Patience for a zygote's start, which takes 0.2 to 0.5 s on an idle machine."""
+ANSWER_S: Final = 5.0
+"""Patience for a fork, which takes 5 ms, or a ping."""
+END_S: Final = 5.0
+
+_CONTROL_BYTES_MAX: Final = 4_096
+
+
+class Child:
+    """A forked process: its connection, its CPU clock, and the means to end it."""
+
+    def __init__(self, serial: int, connection: socket.socket) -> None:
+        self.connection = connection
+        self.serial = serial
+        self.pid = 0
+        self.alive = True
+        self.wait_status: int | None = None
+        self.on_death: Callable[[int | None], None] | None = None
+        self._process_fd: int | None = None
+        self._clock = 0
+
+    def started(self, pid: int, process_fd: int | None) -> None:
+        """Note what the zygote tells of it."""
+        self.pid = pid
+        self._process_fd = process_fd
+        # The kernel's number for another process's CPU clock: MAKE_PROCESS_CPUCLOCK in posix-timers.h.
+        self._clock = (~pid << 3) | 2
+
+    def cpu_s(self) -> float:
+        """CPU time used since it was forked, in seconds; infinite once it is gone."""
+        try:
+            return time.clock_gettime(self._clock)
+        except OSError:
+            return float("inf")
+
+    def kill(self) -> None:
+        """End it at once; harmless when it has ended."""
+        if not self.alive or not self.pid:
+            return
+        try:
+            if self._process_fd is None:
+                os.kill(self.pid, signal.SIGKILL)
+            else:
+                signal.pidfd_send_signal(self._process_fd, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+    def died(self, wait_status: int | None) -> None:
+        """Note its death; None when the zygote went first and took it along."""
+        self.alive = False
+        self.wait_status = wait_status
+        if self._process_fd is not None:
+            os.close(self._process_fd)
+            self._process_fd = None
+        if self.on_death is not None:
+            self.on_death(wait_status)
+
+
+class Spawner:
+    """One zygote, started when needed and again should it end."""
+
+    def __init__(self) -> None:
+        self._serial = 0
+        self._zygote: _RunningZygote | None = None
+        self._starting = asyncio.Lock()
+        self._closed = False
+
+    async def start(self) -> None:
+        """Start the zygote unless it runs.
+
+        Raises:
+            UnavailableError: it does not come up; the message holds what it said.
+        """
+        async with self._starting:
+            if self._closed:
+                raise UnavailableError("the plugin host is closed")
+            if self._zygote is not None and self._zygote.ended:
+                await self._zygote.close()
+                self._zygote = None
+            if self._zygote is None:
+                self._zygote = await _RunningZygote.started()
+
+    async def close(self) -> None:
+        """End the zygote and with it every process forked from it."""
+        async with self._starting:
+            self._closed = True
+            zygote, self._zygote = self._zygote, None
+            if zygote is not None:
+                await zygote.close()
+
+    async def ping(self) -> None:
+        """Go once to the zygote and back.
+
+        Raises:
+            UnavailableError: no answer.
+        """
+        await self.start()
+        await self._running().request(Ping(self._next_serial()))
+
+    async def spawn(self, limits: Limits) -> Child:
+        """A new process whose `connection` speaks `protocol`; its first frame is `Ready`.
+
+        Raises:
+            UnavailableError: it cannot be had.
+        """
+        await self.start()
+        ours, theirs = socket.socketpair()
+        serial = self._next_serial()
+        child = Child(serial, ours)
+        zygote = self._running()
+        zygote.children[serial] = child
+        with ExitStack() as on_failure:
+            # Should the fork still come about later, the closed connection ends the process.
+            on_failure.callback(ours.close)
+            with theirs:
+                answer = await zygote.request(Spawn(serial, limits), theirs)
+            if isinstance(answer, NotSpawned):
+                del zygote.children[serial]
+                raise UnavailableError(f"the plugin's process cannot be forked: {answer.reason}")
+            on_failure.pop_all()
+        ours.settimeout(0)
+        return child
+
+    def _running(self) -> _RunningZygote:
+        if self._zygote is None:
+            raise UnavailableError("the plugin host is closed")
+        return self._zygote
+
+    def _next_serial(self) -> int:
+        self._serial += 1
+        return self._serial
+
+
+class _RunningZygote:
+    """A zygote process and the conversation with it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
+        self._process = process
+        self._control = control
+        self._loop = asyncio.get_running_loop()
+        self._answers: dict[int, asyncio.Future[FromZygote]] = {}
+        self.children: dict[int, Child] = {}
+        self.ended = False
+        control.settimeout(0)
+        self._loop.add_reader(control, self._readable)
+
+    @classmethod
+    async def started(cls) -> _RunningZygote:
+        """Start one and wait until it serves."""
+        with tempfile.TemporaryFile() as said:
+            async with AsyncExitStack() as on_failure:
+                zygote = cls(*_launch(said.fileno()))
+                on_failure.push_async_callback(zygote.close)
+                try:
+                    await zygote.answer_to(0, START_S)
+                except UnavailableError as error:
+                    said.seek(0)
+                    words = said.read(4_096).decode(errors="replace").strip()
+                    raise UnavailableError(f"the plugins' zygote does not start: {words or error}") from error
+                on_failure.pop_all()
+        return zygote
+
+    async def request(self, message: Spawn | Ping, attached: socket.socket | None = None) -> FromZygote:
+        try:
+            socket.send_fds(self._control, [protocol.encode(message)], [] if attached is None else [attached.fileno()])
+        except OSError as error:
+            raise UnavailableError(f"the plugins' zygote cannot be reached: {error}") from error
+        return await self.answer_to(message.serial, ANSWER_S)
+
+    async def answer_to(self, serial: int, patience_s: float) -> FromZygote:
+        answer = self._answers[serial] = self._loop.create_future()
+        if self.ended:
+            self._answers.pop(serial)
+            raise UnavailableError("the plugins' zygote has ended")
+        try:
+            async with asyncio.timeout(patience_s):
+                message: FromZygote = await answer
+                return message
+        except TimeoutError as error:
+            raise UnavailableError(f"the plugins' zygote does not answer within {patience_s:g} s") from error
+        finally:
+            self._answers.pop(serial, None)
+
+    def _readable(self) -> None:
+        try:
+            body, fds, _, _ = socket.recv_fds(self._control, _CONTROL_BYTES_MAX, 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            body, fds = b"", []
+        if not body:
+            self._end()
+            return
+        message = protocol.decode_from_zygote(body)
+        if isinstance(message, Died):
+            child = self.children.pop(message.serial, None)
+            if child is not None:
+                child.died(message.wait_status)
+            return
+        if isinstance(message, Spawned):
+            self.children[message.serial].started(message.pid, fds[0] if fds else None)
+        answer = self._answers.get(message.serial)
+        if answer is not None and not answer.done():
+            answer.set_result(message)
+
+    def _end(self) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        self._loop.remove_reader(self._control)
+        self._control.close()
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(UnavailableError("the plugins' zygote has ended"))
+        children = list(self.children.values())
+        self.children.clear()
+        for child in children:
+            child.kill()
+            child.died(None)
+
+    async def close(self) -> None:
+        self._end()
+        try:
+            await asyncio.to_thread(self._process.wait, END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            await asyncio.to_thread(self._process.wait, END_S)
+
+
+def _launch(stderr_fd: int) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        process = subprocess.Popen(  # noqa: S603  # our own interpreter and script
+            [
+                *(sys.executable, "-I", "-S", "-X", "utf8", bootstrap.__file__),
+                *(str(theirs.fileno()), *_package_folders()),
+            ],
+            env={},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr_fd,
+            pass_fds=[theirs.fileno()],
+            # Out of the terminal's process group: Ctrl-C is the service's to handle.
+            start_new_session=True,
+        )
+    return process, ours
+
+
+def _package_folders() -> list[str]:
+    """Where the packages lie that the isolated interpreter, which has no site-packages, needs."""
+    specs = (importlib.util.find_spec(name) for name in ("sark_opa", "msgspec", "tzdata"))
+    files = [spec.origin for spec in specs if spec is not None and spec.origin is not None]
+    return list(dict.fromkeys(str(Path(file).resolve().parent.parent) for file in files))
