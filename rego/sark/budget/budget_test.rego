@@ -1,0 +1,48 @@
+# METADATA
+# title: Tests of data.sark.budget
+# scope: package
+package sark.budget_test
+
+import data.sark.budget
+
+test_what_policies_read if {
+	budget.status == "ok" with data.sark.facts.known as _facts
+	budget.remaining_usd("team", "day") == 3.98 with data.sark.facts.known as _facts
+	budget.percent_used("team", "day") == 20.4 with data.sark.facts.known as _facts
+	budget.spent_usd("org", "month") == 1 with data.sark.facts.known as _facts
+}
+
+test_no_limit_has_no_rest if {
+	not budget.remaining_usd("principal", "day") with data.sark.facts.known as _facts
+	not budget.percent_used("principal", "day") with data.sark.facts.known as _facts
+}
+
+test_what_is_not_there_is_undefined if {
+	not budget.spent_usd("project", "day") with data.sark.facts.known as _facts
+	not budget.status with data.sark.facts.known as {}
+	not budget.remaining_usd("team", "day") with data.sark.facts.known as {}
+}
+
+test_the_tightest_of_two_teams_counts if {
+	[team] := [account | some account in _facts.budget.accounts; account.kind == "team"]
+	outer := object.union(team, {"account": "acme/team/research", "remaining_usd": 0.5, "percent_used": 90})
+	facts := {"budget": {"accounts": [team, outer]}}
+	budget.remaining_usd("team", "day") == 0.5 with data.sark.facts.known as facts
+	budget.percent_used("team", "day") == 90 with data.sark.facts.known as facts
+}
+
+test_a_hold_stands_only_while_it_is_held[note] if {
+	some note, change in {
+		"settled": {"state": "settled"},
+		"ended": {"outcome": "ended"},
+		"conflict": {"outcome": "conflict"},
+	}
+	facts := {"budget": {"hold": object.union(_facts.budget.hold, change)}}
+	not budget.hold with data.sark.facts.known as facts
+}
+
+test_a_hold_nobody_asked_for_does_not_stand if {
+	not budget.hold with data.sark.facts.known as _facts with data.sark.config.hold_mode as "none"
+}
+
+_facts := data.cases.base.facts
