@@ -1,0 +1,77 @@
+"""Who may do what: roles by bearer token, and by the unix socket's file mode.
+
+Tokens are random, so their SHA-256 is kept and compared; the plain text exists only with its holder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Final, Literal
+
+from fastapi import Request
+
+from sark_opa.errors import ForbiddenError, UnauthenticatedError, UnavailableError
+
+Role = Literal["facts", "settle", "report", "admin"]
+
+_GRANTS: Final[dict[Role, frozenset[Role]]] = {
+    "facts": frozenset({"facts"}),
+    "settle": frozenset({"settle"}),
+    "report": frozenset({"report"}),
+    "admin": frozenset({"facts", "settle", "report", "admin"}),
+}
+
+
+class Keyring:
+    """The active tokens, by SHA-256, refreshed from the database by `app.py`."""
+
+    def __init__(self) -> None:
+        self._roles: Mapping[bytes, Role] | None = None
+
+    def replace(self, roles: Mapping[bytes, Role]) -> None:
+        """Take `roles` (SHA-256 digest to role) as the whole truth."""
+        self._roles = dict(roles)
+
+    def role_of(self, token: str) -> Role | None:
+        """The role of a token, None when it is not active.
+
+        Raises:
+            UnavailableError: the tokens have not been read yet.
+        """
+        if self._roles is None:
+            raise UnavailableError("the tokens have not been read from the database yet")
+        return self._roles.get(hashlib.sha256(token.encode()).digest())
+
+
+def _over_socket(request: Request) -> bool:
+    # The server states where a connection came in; a header cannot. A unix socket has a path and no port.
+    server = request.scope.get("server")
+    return server is not None and server[1] is None
+
+
+def allow(*roles: Role) -> Callable[[Request], None]:
+    """A dependency that lets callers with any of `roles` pass.
+
+    Raises (when called):
+        UnauthenticatedError: no token, or one that is not active.
+        ForbiddenError: the token's role may not do this.
+    """
+    wanted = frozenset(roles)
+
+    async def check(request: Request) -> None:
+        header = request.headers.get("authorization")
+        if header is None:
+            if "facts" in wanted and _over_socket(request):
+                return
+            raise UnauthenticatedError
+        scheme, _, token = header.partition(" ")
+        keyring: Keyring = request.app.state.services.keyring
+        role = keyring.role_of(token.strip()) if scheme.lower() == "bearer" else None
+        if role is None:
+            raise UnauthenticatedError("this token is not known, or it was revoked or has expired")
+        request.state.line["role"] = role
+        if not wanted & _GRANTS[role]:
+            raise ForbiddenError(f"a token of role {role} may not do this; it takes one of {', '.join(sorted(roles))}")
+
+    return check  # type: ignore[return-value]  # FastAPI awaits it

@@ -1,0 +1,35 @@
+"""The ASGI application: routes, error answers, the edge."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+import sark_opa
+from sark_opa.api import operations, problems, routes
+from sark_opa.api.edge import Edge
+from sark_opa.api.services import Services
+
+
+def build(services: Services, *, body_bytes_max: int, in_flight_max: int) -> FastAPI:
+    """The application.
+
+    Args:
+        services: everything the routes need, open already.
+        body_bytes_max: largest request body, bytes.
+        in_flight_max: most requests answered at once.
+    """
+    app = FastAPI(
+        title="sark-opa",
+        version=sark_opa.__version__,
+        summary="Facts for Open Policy Agent: cost, budgets, plugin verdicts.",
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    problems.install(app)
+    for router in (routes.facts, routes.holds, routes.accounts, routes.plugins, operations.router):
+        app.include_router(router)
+    app.add_middleware(Edge, body_bytes_max=body_bytes_max, in_flight_max=in_flight_max, metrics=services.metrics)
+    return app

@@ -1,0 +1,112 @@
+"""Errors over HTTP: problem+json (RFC 9457) with a stable `code` and the path of each faulty field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from sark_opa.errors import SarkError
+
+MEDIA_TYPE = "application/problem+json"
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["path", "message"],
+                "properties": {"path": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+        "details": {"type": "object"},
+    },
+}
+
+
+def encode(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    errors: Sequence[dict[str, str]] = (),
+    details: dict[str, Any] | None = None,
+) -> bytes:
+    """The body of a problem."""
+    body: dict[str, Any] = {
+        "type": f"urn:sark-opa:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    if errors:
+        body["errors"] = list(errors)
+    if details:
+        body["details"] = details
+    return msgspec.json.encode(body, enc_hook=str)
+
+
+def paths_of(error: ValidationError) -> list[dict[str, str]]:
+    """Each fault of a validated body: where it is (`principal.id`, `messages[3]`) and what is wrong with it."""
+    faults = []
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        path = ""
+        for part in fault["loc"]:
+            path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+        faults.append({"path": path, "message": fault["msg"]})
+    return faults
+
+
+def response(error: SarkError) -> Response:
+    """The answer to an error raised on purpose."""
+    path = error.details.get("path")
+    errors = [{"path": str(path), "message": error.message}] if path else []
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = {"Retry-After": "1"}
+    details = {name: value for name, value in error.details.items() if name != "path"}
+    body = encode(error.status, error.code, error.message, errors=errors, details=details)
+    return Response(body, error.status, headers, MEDIA_TYPE)
+
+
+async def _on_sark_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SarkError)  # noqa: S101  # registered for this class
+    request.state.line["code"] = error.code
+    return response(error)
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ValidationError)  # noqa: S101  # registered for this class
+    request.state.line["code"] = "invalid_input"
+    faults = paths_of(error)
+    detail = "; ".join(f"{fault['path'] or 'body'}: {fault['message']}" for fault in faults[:5])
+    return Response(encode(422, "invalid_input", detail, errors=faults), 422, None, MEDIA_TYPE)
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  # registered for this class
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    request.state.line["code"] = code
+    detail = f"{request.method} {request.url.path}: {error.detail}"
+    return Response(encode(error.status_code, code, detail), error.status_code, error.headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` as a problem."""
+    app.add_exception_handler(SarkError, _on_sark_error)
+    app.add_exception_handler(ValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_error)

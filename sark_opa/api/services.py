@@ -1,0 +1,31 @@
+"""What the routes need, handed in by `app.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sark_opa.api.access import Keyring
+from sark_opa.cost import Costing
+from sark_opa.evaluation.accounts import Accounts
+from sark_opa.evaluation.evaluator import Evaluator
+from sark_opa.evaluation.holds import Holds
+from sark_opa.metrics import Metrics
+from sark_opa.sandbox import PluginHost
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One of each for a process. `pings` are the parts whose health decides readiness."""
+
+    evaluator: Evaluator
+    holds: Holds
+    accounts: Accounts
+    costing: Costing
+    plugins: PluginHost
+    keyring: Keyring
+    metrics: Metrics
+    pings: Mapping[str, Callable[[], Awaitable[None]]]
+    about: Callable[[], dict[str, Any]]
+    """What `/readyz` tells beside its parts: versions, price revision, sandbox layers."""

@@ -1,0 +1,236 @@
+"""The composition root: settings become a running service. Only this module knows every room."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+import uvloop
+import yaml
+
+import sark_opa
+from sark_opa import bundled
+from sark_opa.api import application
+from sark_opa.api.access import Keyring
+from sark_opa.api.services import Services
+from sark_opa.cost import Costing, load_overlay
+from sark_opa.errors import ConfigurationError, SarkError
+from sark_opa.evaluation.accounts import Accounts
+from sark_opa.evaluation.evaluator import Evaluator
+from sark_opa.evaluation.holds import Holds
+from sark_opa.logs import configure, get_logger
+from sark_opa.metrics import Metrics
+from sark_opa.sandbox import PluginHost
+from sark_opa.settings import Settings
+from sark_opa.storage.ledger import PostgresLedger
+from sark_opa.storage.pool import open_pool
+from sark_opa.storage.tokens import active
+
+_log = get_logger("sark_opa.app")
+
+
+def serve(settings: Settings) -> None:
+    """Run one service process until it is told to stop.
+
+    One uvicorn listens on TCP and on the unix socket: measured, it serves both at the same rate, and the socket
+    spares OPA the connections that its HTTP client throws away under load (docs/decisions/0002-transports.md).
+
+    Raises:
+        SarkError: a part cannot be opened, or an address not be listened on; the message says which.
+    """
+    configure(settings.log_level, settings.log_format)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    async with services_of(settings, Metrics()) as services:
+        app = application.build(
+            services, body_bytes_max=settings.body_bytes_max, in_flight_max=settings.requests_in_flight_max
+        )
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=8,
+        )
+        sockets = [_listen_tcp(settings.host, settings.port)]
+        if settings.socket_path is not None:
+            sockets.append(_listen_unix(settings.socket_path, int(settings.socket_mode, 8)))
+        _log.info("ready", host=settings.host, port=sockets[0].getsockname()[1], socket=str(settings.socket_path or ""))
+        try:
+            await uvicorn.Server(config).serve(sockets=sockets)
+        finally:
+            if settings.socket_path is not None:
+                settings.socket_path.unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def services_of(settings: Settings, metrics: Metrics) -> AsyncIterator[Services]:
+    """Everything the routes need, opened in order, closed in reverse."""
+    async with AsyncExitStack() as stack:
+        overlay = load_overlay(settings.prices_file) if settings.prices_file else None
+        costing = Costing(overlay=overlay, tokenize_chars_max=settings.tokenize_chars_max)
+        costing.warm_up()
+        pool = await stack.enter_async_context(
+            open_pool(
+                settings.database_url.get_secret_value(),
+                size_max=settings.pool_size_max,
+                statement_timeout_ms=settings.statement_timeout_ms,
+            )
+        )
+        ledger = await stack.enter_async_context(
+            PostgresLedger.opened(
+                pool,
+                batch_size_max=settings.batch_size_max,
+                queue_max=settings.ledger_queue_max,
+                unknown_orgs=settings.unknown_orgs,
+            )
+        )
+        plugins = await stack.enter_async_context(_plugins(settings))
+        keyring = Keyring()
+        keyring.replace(await active(pool))
+
+        async def refresh_tokens() -> None:
+            keyring.replace(await active(pool))
+
+        async def expire_holds() -> None:
+            metrics.ended("expired", await ledger.expire())
+
+        await stack.enter_async_context(
+            _repeating(
+                [
+                    ("refresh tokens", settings.token_refresh_s, refresh_tokens),
+                    ("expire holds", settings.expire_interval_s, expire_holds),
+                ]
+            )
+        )
+        deadline_s = settings.statement_timeout_ms / 1000
+
+        def about() -> dict[str, Any]:
+            return {"version": sark_opa.__version__, "price_revision": costing.revision, "sandbox": plugins.layers()}
+
+        yield Services(
+            evaluator=Evaluator(
+                costing=costing,
+                ledger=ledger,
+                plugins=plugins,
+                metrics=metrics,
+                hold_ttl_s=settings.hold_ttl_s,
+                deadline_ms=settings.facts_deadline_ms,
+            ),
+            holds=Holds(
+                costing=costing,
+                ledger=ledger,
+                metrics=metrics,
+                ttl_s=settings.hold_ttl_s,
+                ttl_s_max=settings.hold_ttl_s_max,
+                deadline_s=deadline_s,
+            ),
+            accounts=Accounts(ledger=ledger, deadline_s=deadline_s),
+            costing=costing,
+            plugins=plugins,
+            keyring=keyring,
+            metrics=metrics,
+            pings={"database": pool.ping, "plugins": plugins.ping},
+            about=about,
+        )
+
+
+@asynccontextmanager
+async def _plugins(settings: Settings) -> AsyncIterator[PluginHost]:
+    host = PluginHost()
+    await host.start()
+    try:
+        configured = _plugin_settings(settings.plugins_config_file)
+        for name in settings.plugins:
+            folder = _plugin_folder(name)
+            await host.load(folder, config=configured.pop(folder.name, None))
+        if configured:
+            raise ConfigurationError(
+                f"SARK_PLUGINS_CONFIG_FILE: {', '.join(sorted(configured))} is not among the plugins"
+            )
+        yield host
+    finally:
+        await host.close()
+
+
+def _plugin_folder(name: str) -> Path:
+    if "/" in name:
+        return Path(name)
+    folder = bundled.folder("plugins") / name
+    if not folder.is_dir():
+        shipped = ", ".join(sorted(path.name for path in bundled.folder("plugins").iterdir() if path.is_dir()))
+        raise ConfigurationError(
+            f"SARK_PLUGINS: there is no bundled plugin {name!r}; there are {shipped}, or give a path"
+        )
+    return folder
+
+
+def _plugin_settings(path: Path | None) -> dict[str, dict[str, Any]]:
+    if path is None:
+        return {}
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"SARK_PLUGINS_CONFIG_FILE: {path}: {error}") from error
+    if not isinstance(document, dict) or not all(isinstance(value, dict) for value in document.values()):
+        raise ConfigurationError(f"SARK_PLUGINS_CONFIG_FILE: {path}: plugin names with their configuration are needed")
+    return document
+
+
+@asynccontextmanager
+async def _repeating(jobs: Sequence[tuple[str, float, Callable[[], Awaitable[None]]]]) -> AsyncIterator[None]:
+    """Repeat each job at its interval until the end; a failure is logged and tried again at the next turn."""
+
+    async def repeat(name: str, interval_s: float, job: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(interval_s)
+            try:
+                await job()
+            except SarkError as error:
+                _log.warning("background_job_failed", job=name, code=error.code, error=error.message)
+
+    tasks = [asyncio.create_task(repeat(*job), name=job[0]) for job in jobs]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _listen_tcp(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(f"cannot listen on {host}:{port} (SARK_HOST, SARK_PORT): {error.strerror}") from error
+    return listener
+
+
+def _listen_unix(path: Path, mode: int) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    path.unlink(missing_ok=True)
+    # The mode has to hold from the first moment on, so it is the umask's doing and not a later chmod's.
+    before = os.umask(0o777 & ~mode)
+    try:
+        listener.bind(str(path))
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(f"cannot listen on {path} (SARK_SOCKET_PATH): {error}") from error
+    finally:
+        os.umask(before)
+    return listener
