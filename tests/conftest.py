@@ -1,0 +1,16 @@
+"""Fixtures of all tests: each family lives in a module of tests/fixtures."""
+
+import pytest
+
+pytest_plugins = [
+    "fixtures.database",
+    "fixtures.opa",
+    "fixtures.plugins",
+    "fixtures.stack",
+]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend():
+    """Asynchronous tests run on asyncio alone, as the service does."""
+    return "asyncio"
