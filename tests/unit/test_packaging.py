@@ -92,6 +92,7 @@ def test_opa_config_parses() -> None:
         "decision_logs",
         "caching",
         "bundles",
+        "default_decision",
         "status",
         "server",
         "persistence_directory",
