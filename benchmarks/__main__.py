@@ -9,7 +9,7 @@ import argparse
 import subprocess
 import sys
 
-PARTS = ("estimate", "hold", "plugins", "decision")
+PARTS = ("estimate", "hold", "plugins", "decision", "breakdown")
 
 
 def main() -> int:

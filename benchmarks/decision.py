@@ -66,7 +66,8 @@ class Subject:
     path: str
 
 
-async def _children(folder: Path) -> tuple[Child, Child, int]:
+async def children(folder: Path) -> tuple[Child, Child, int]:
+    """The baseline: a handler that does nothing, an OPA that asks it, and that OPA's port."""
     socket, port = folder / "noop.sock", free_port()
     bundle = folder / "baseline"
     bundle.mkdir()
@@ -90,7 +91,8 @@ async def _children(folder: Path) -> tuple[Child, Child, int]:
     return noop, opa, port
 
 
-async def _budgets(stack: Stack) -> None:
+async def put_budgets(stack: Stack) -> None:
+    """Accounts on three levels with limits nobody reaches."""
     headers = {"Authorization": f"Bearer {stack.ready['admin_token']}"}
     async with aiohttp.ClientSession(headers=headers) as session:
         for name, parent in (
@@ -155,11 +157,11 @@ async def main(seconds: float, rounds: int) -> None:
         with_plugins = {"SARK_PLUGINS": ",".join(PLUGINS), "SARK_PLUGINS_CONFIG_FILE": str(config)}
         bare = StackOptions(data=folder / "bare", port=0, opa_port=0, service_settings=settings)
         full = StackOptions(data=folder / "full", port=0, opa_port=0, service_settings=settings | with_plugins)
-        noop, opa, port = await _children(folder)
+        noop, opa, port = await children(folder)
         try:
             async with running(bare, console.print) as first, running(full, console.print) as second:
-                await _budgets(first)
-                await _budgets(second)
+                await put_budgets(first)
+                await put_budgets(second)
                 ports = [int(stack.ready["opa_url"].rpartition(":")[2]) for stack in (first, second)]
                 subjects = [
                     Subject("OPA alone", port, "/v1/data/baseline/alone"),
