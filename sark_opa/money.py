@@ -8,23 +8,25 @@ becomes zero.
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, Decimal, InvalidOperation, localcontext
+from decimal import ROUND_CEILING, Context, Decimal, InvalidOperation, localcontext
 from typing import Final
 
 from sark_opa.errors import InvalidInputError
 
 NANOUSD_PER_USD: Final = 10**9
 FEMTOUSD_PER_NANOUSD: Final = 10**6
+_USD_PER_NANOUSD: Final = Decimal("1e-9")
+_EXACT: Final = Context(prec=60)
 NANOUSD_MAX: Final = 2**62
 """About 4.6e9 USD: sums of two amounts still fit PostgreSQL's bigint."""
 
 
 def to_usd(nanousd: int) -> Decimal:
     """`nanousd` (10⁻⁹ USD) as an exact decimal number of USD, without trailing zeros or exponent."""
-    sign = "-" if nanousd < 0 else ""
-    whole, fraction = divmod(abs(nanousd), NANOUSD_PER_USD)
-    digits = f"{fraction:09d}".rstrip("0")
-    return Decimal(f"{sign}{whole}.{digits}" if digits else f"{sign}{whole}")
+    # An answer to /facts holds some thirty amounts, so the digits are the C implementation's to move.
+    if nanousd % NANOUSD_PER_USD == 0:
+        return Decimal(nanousd // NANOUSD_PER_USD)
+    return _EXACT.multiply(Decimal(nanousd), _USD_PER_NANOUSD).normalize(_EXACT)
 
 
 def from_usd(usd: Decimal | int | str) -> int:

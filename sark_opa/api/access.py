@@ -6,7 +6,7 @@ Tokens are random, so their SHA-256 is kept and compared; the plain text exists 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal
 
 from fastapi import Request
@@ -50,7 +50,7 @@ def _over_socket(request: Request) -> bool:
     return server is not None and server[1] is None
 
 
-def allow(*roles: Role) -> Callable[[Request], None]:
+def allow(*roles: Role) -> Callable[[Request], Awaitable[None]]:
     """A dependency that lets callers with any of `roles` pass.
 
     Raises (when called):
@@ -74,4 +74,4 @@ def allow(*roles: Role) -> Callable[[Request], None]:
         if not wanted & _GRANTS[role]:
             raise ForbiddenError(f"a token of role {role} may not do this; it takes one of {', '.join(sorted(roles))}")
 
-    return check  # type: ignore[return-value]  # FastAPI awaits it
+    return check

@@ -6,11 +6,13 @@ from fastapi import FastAPI
 
 import sark_opa
 from sark_opa.api import operations, problems, routes
+from sark_opa.api.access import allow
+from sark_opa.api.direct import Direct, Endpoint
 from sark_opa.api.edge import Edge
 from sark_opa.api.services import Services
 
 
-def build(services: Services, *, body_bytes_max: int, in_flight_max: int) -> FastAPI:
+def build(services: Services, *, body_bytes_max: int, in_flight_max: int) -> Edge:
     """The application.
 
     Args:
@@ -31,5 +33,5 @@ def build(services: Services, *, body_bytes_max: int, in_flight_max: int) -> Fas
     problems.install(app)
     for router in (routes.facts, routes.holds, routes.accounts, routes.plugins, operations.router):
         app.include_router(router)
-    app.add_middleware(Edge, body_bytes_max=body_bytes_max, in_flight_max=in_flight_max, metrics=services.metrics)
-    return app
+    hot = Endpoint("POST", "/v1/facts", allow(*routes.FACTS_ROLES), routes.ask_facts)
+    return Edge(Direct(app, hot), body_bytes_max=body_bytes_max, in_flight_max=in_flight_max, metrics=services.metrics)

@@ -83,18 +83,28 @@ def response(error: SarkError) -> Response:
     return Response(body, error.status, headers, MEDIA_TYPE)
 
 
-async def _on_sark_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, SarkError)  # noqa: S101  # registered for this class
+def of_sark_error(request: Request, error: SarkError) -> Response:
+    """The answer to an error raised on purpose, noted in the request's log line."""
     request.state.line["code"] = error.code
     return response(error)
 
 
-async def _on_validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ValidationError)  # noqa: S101  # registered for this class
+def of_validation_error(request: Request, error: ValidationError) -> Response:
+    """The answer to a body of the wrong shape, noted in the request's log line."""
     request.state.line["code"] = "invalid_input"
     faults = paths_of(error)
     detail = "; ".join(f"{fault['path'] or 'body'}: {fault['message']}" for fault in faults[:5])
     return Response(encode(422, "invalid_input", detail, errors=faults), 422, None, MEDIA_TYPE)
+
+
+async def _on_sark_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SarkError)  # noqa: S101  # registered for this class
+    return of_sark_error(request, error)
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ValidationError)  # noqa: S101  # registered for this class
+    return of_validation_error(request, error)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

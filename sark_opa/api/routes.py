@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from sark_opa.api.access import allow
+from sark_opa.api.access import Role, allow
 from sark_opa.api.body import documented, read
 from sark_opa.api.services import Services
 from sark_opa.evaluation.accounts import AccountBody, AccountName
@@ -22,6 +22,7 @@ holds = APIRouter(prefix="/v1", tags=["holds"])
 accounts = APIRouter(prefix="/v1", tags=["accounts"])
 plugins = APIRouter(prefix="/v1", tags=["plugins"])
 
+FACTS_ROLES: Final[tuple[Role, ...]] = ("facts",)
 Name = Annotated[AccountName, Path(description="`{org}` or `{org}/{kind}/{id}`.")]
 
 
@@ -34,7 +35,7 @@ def _json(value: Any, status: int = 200) -> Response:
     return Response(encode(value), status, media_type="application/json")
 
 
-@facts.post("/facts", dependencies=[Depends(allow("facts"))], openapi_extra=documented(FactsQuestion))
+@facts.post("/facts", dependencies=[Depends(allow(*FACTS_ROLES))], openapi_extra=documented(FactsQuestion))
 async def ask_facts(request: Request) -> Response:
     """Estimate, budget of every ancestor, verdicts, and a hold when asked: what Rego decides with."""
     question = await read(request, FactsQuestion)
