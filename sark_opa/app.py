@@ -199,6 +199,8 @@ async def _repeating(jobs: Sequence[tuple[str, float, Callable[[], Awaitable[Non
                 await job()
             except SarkError as error:
                 _log.warning("background_job_failed", job=name, code=error.code, error=error.message)
+            except Exception as error:  # noqa: BLE001  # a process edge: a job that ends for good would be missed by nobody
+                _log.exception("background_job_crashed", job=name, error=type(error).__name__)
 
     tasks = [asyncio.create_task(repeat(*job), name=job[0]) for job in jobs]
     try:

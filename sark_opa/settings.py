@@ -1,7 +1,7 @@
 """Every setting of the service: one frozen object, read once, from `SARK_*` variables or keyword arguments.
 
-Nothing else in sark-opa reads the environment. `sark-opa serve --help` and docs/reference/settings.md are
-made from the fields below.
+Nothing else of the service reads the environment. `sark-opa settings` prints the fields below, and
+docs/reference/settings.md lists them.
 """
 
 from __future__ import annotations

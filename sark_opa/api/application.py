@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 import sark_opa
-from sark_opa.api import operations, problems, routes
+from sark_opa.api import openapi, operations, problems, routes
 from sark_opa.api.access import allow
 from sark_opa.api.direct import Direct, Endpoint
 from sark_opa.api.edge import Edge
@@ -13,13 +13,24 @@ from sark_opa.api.services import Services
 
 
 def build(services: Services, *, body_bytes_max: int, in_flight_max: int) -> Edge:
-    """The application.
+    """The application: the edge around the hot path and the routes.
 
     Args:
         services: everything the routes need, open already.
         body_bytes_max: largest request body, bytes.
         in_flight_max: most requests answered at once.
     """
+    hot = Endpoint("POST", "/v1/facts", allow(*routes.FACTS_ROLES), routes.ask_facts)
+    return Edge(
+        Direct(routed(services), hot),
+        body_bytes_max=body_bytes_max,
+        in_flight_max=in_flight_max,
+        metrics=services.metrics,
+    )
+
+
+def routed(services: Services) -> FastAPI:
+    """All routes, their errors and their document."""
     app = FastAPI(
         title="sark-opa",
         version=sark_opa.__version__,
@@ -28,10 +39,11 @@ def build(services: Services, *, body_bytes_max: int, in_flight_max: int) -> Edg
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        responses=problems.RESPONSES,
     )
+    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
     app.state.services = services
     problems.install(app)
     for router in (routes.facts, routes.holds, routes.accounts, routes.plugins, operations.router):
         app.include_router(router)
-    hot = Endpoint("POST", "/v1/facts", allow(*routes.FACTS_ROLES), routes.ask_facts)
-    return Edge(Direct(app, hot), body_bytes_max=body_bytes_max, in_flight_max=in_flight_max, metrics=services.metrics)
+    return app

@@ -1,19 +1,18 @@
 """Reading request bodies: strict JSON, exact decimals, one validation.
 
 FastAPI would read a body with the standard library, which takes `NaN` for a number and turns every fraction
-into a binary float. So handlers read here, and `documented` puts the same model into the OpenAPI document.
+into a binary float. So handlers read here; `openapi.documented` puts the same model into the OpenAPI document.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import msgspec
 from fastapi import Request
 from pydantic import BaseModel
 
-from sark_opa.api import problems
 from sark_opa.errors import SarkError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -47,14 +46,3 @@ async def read(request: Request, model: type[Model], *, exact: bool = False) -> 
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise MalformedJsonError(f"the body is not JSON that can be read: {error}") from error
     return model.model_validate(decoded)
-
-
-def documented(model: type[BaseModel]) -> dict[str, Any]:
-    """`openapi_extra` of a route that reads `model`."""
-    schema = model.model_json_schema(ref_template=f"#/components/schemas/{model.__name__}/$defs/{{model}}")
-    return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
-        "responses": {
-            "default": {"description": "A problem.", "content": {problems.MEDIA_TYPE: {"schema": problems.SCHEMA}}}
-        },
-    }

@@ -60,7 +60,7 @@ class Edge:
         try:
             await self._bounded(scope, receive, note_status, line)
         except Exception as error:  # noqa: BLE001  # the process edge: answered, logged with its trace, counted
-            line["code"] = "internal"
+            line["code"] = SarkError.code
             self._log.exception("crash", error=type(error).__name__)
             if status == 0:
                 await _problem(note_status, SarkError("something went wrong inside; the log of the service says what"))

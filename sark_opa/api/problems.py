@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from sark_opa.errors import SarkError
+from sark_opa.errors import InvalidInputError, SarkError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -35,6 +36,14 @@ SCHEMA: dict[str, Any] = {
         "details": {"type": "object"},
     },
 }
+
+
+_RESPONSE: dict[str, Any] = {
+    "description": "A problem.",
+    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {422: _RESPONSE, "default": _RESPONSE}
+"""What every route may answer beside its own; 422 by name, or FastAPI would document a shape of its own."""
 
 
 def encode(
@@ -91,10 +100,14 @@ def of_sark_error(request: Request, error: SarkError) -> Response:
 
 def of_validation_error(request: Request, error: ValidationError) -> Response:
     """The answer to a body of the wrong shape, noted in the request's log line."""
-    request.state.line["code"] = "invalid_input"
-    faults = paths_of(error)
+    request.state.line["code"] = InvalidInputError.code
+    return _of_faults(paths_of(error))
+
+
+def _of_faults(faults: list[dict[str, str]]) -> Response:
     detail = "; ".join(f"{fault['path'] or 'body'}: {fault['message']}" for fault in faults[:5])
-    return Response(encode(422, "invalid_input", detail, errors=faults), 422, None, MEDIA_TYPE)
+    status, code = InvalidInputError.status, InvalidInputError.code
+    return Response(encode(status, code, detail, errors=faults), status, None, MEDIA_TYPE)
 
 
 async def _on_sark_error(request: Request, error: Exception) -> Response:
@@ -105,6 +118,13 @@ async def _on_sark_error(request: Request, error: Exception) -> Response:
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ValidationError)  # noqa: S101  # registered for this class
     return of_validation_error(request, error)
+
+
+async def _on_parameter_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for this class
+    request.state.line["code"] = InvalidInputError.code
+    faults = [{"path": str(fault["loc"][-1]), "message": fault["msg"]} for fault in error.errors()]
+    return _of_faults(faults)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
@@ -119,4 +139,5 @@ def install(app: FastAPI) -> None:
     """Answer every error of `app` as a problem."""
     app.add_exception_handler(SarkError, _on_sark_error)
     app.add_exception_handler(ValidationError, _on_validation_error)
+    app.add_exception_handler(RequestValidationError, _on_parameter_error)
     app.add_exception_handler(HTTPException, _on_http_error)

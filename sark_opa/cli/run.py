@@ -122,6 +122,6 @@ def print_settings() -> None:
     for column in ("variable", "default", "meaning"):
         table.add_column(column, overflow="fold")
     for name, field in service_settings.Settings.model_fields.items():
-        default = "required" if field.is_required() else str(field.default if field.default is not None else "")
+        default = "required" if field.is_required() else "" if field.default in {None, ()} else str(field.default)
         table.add_row(f"SARK_{name.upper()}", default, field.description or "")
     console.print(table)

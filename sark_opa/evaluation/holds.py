@@ -7,7 +7,7 @@ from typing import Any
 
 from sark_opa.budget.hold_id import decode
 from sark_opa.budget.ledger import Attribution, Hold, HoldOutcome, HoldRequest, Ledger, Settlement
-from sark_opa.cost import ActualCost, Costing
+from sark_opa.cost import ActualCost, Costing, Estimate
 from sark_opa.errors import (
     BudgetExceededError,
     CostEstimationError,
@@ -15,6 +15,7 @@ from sark_opa.errors import (
     InvalidInputError,
     RequestIdConflictError,
     UnknownAccountError,
+    UnpricedError,
 )
 from sark_opa.evaluation.evaluator import attribution_of, call_of
 from sark_opa.evaluation.facts import AccountFact, EstimateFact
@@ -44,6 +45,7 @@ class Holds:
             RequestIdConflictError: the `request_id` belongs to a different request.
             HoldEndedError: the same request was held before, and that hold has ended.
             UnknownAccountError: not registered.
+            UnpricedError: no price is known.
             CostEstimationError: no upper bound is known, so nothing can be held.
         """
         if body.amount_usd is not None:
@@ -53,9 +55,7 @@ class Holds:
         else:
             found = await self._costing.estimate(call_of(body), datetime.now(UTC))
             if found.expected_nanousd is None or found.upper_bound_nanousd is None:
-                raise CostEstimationError(
-                    f"no upper bound is known for this call (estimate: {found.status}, bound: {found.bound})"
-                )
+                raise _nothing_to_hold(found)
             expected, upper = found.expected_nanousd, found.upper_bound_nanousd
             attribution, estimate = attribution_of(body, found), EstimateFact.of(found)
         fingerprint = body.fingerprint() + (b"" if estimate else expected.to_bytes(8, "big"))
@@ -183,6 +183,12 @@ class Holds:
         return self._costing.actual(
             usage, provider=attribution.provider, model=attribution.model, pricing=attribution.pricing, at=at
         )
+
+
+def _nothing_to_hold(found: Estimate) -> CostEstimationError:
+    if found.status == "unpriced":
+        return UnpricedError()
+    return CostEstimationError(f"no upper bound is known for this call (bound: {found.bound}); state its limits")
 
 
 def _granted(outcome: HoldOutcome) -> Hold:

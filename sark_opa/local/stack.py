@@ -161,7 +161,7 @@ def _take(port: int, option: str) -> int:
 async def _prepare(database_url: str, tokens: Mapping[str, str], say: Callable[[str], None]) -> None:
     async with open_pool(database_url, size_max=2) as pool:
         applied = await migrate(pool)
-        say(f"database: {len(applied)} migrations applied" if applied else "database: up to date")
+        say(f"database: applied {', '.join(applied)}" if applied else "database: up to date")
         for role, token in tokens.items():
             await register(pool, name=f"local-{role}", role=role, token=token)
 

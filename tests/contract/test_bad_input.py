@@ -107,9 +107,19 @@ def test_wrong_account_settings_are_refused(stack: LiveStack, body: dict[str, An
 
 
 def test_wrong_account_names_are_refused(stack: LiveStack) -> None:
-    """A name is an org, or an org, a kind and an id."""
+    """A name is an org, or an org, a kind and an id; the problem names the part of the path."""
     for name in ("a b", "acme/team", "acme/Team/x", "-x", "acme//x"):
-        assert stack.api("PUT", f"/v1/accounts/{name}", {}).status_code in {404, 422}, name
+        problem = _assert_problem(stack.api("PUT", f"/v1/accounts/{name}", {}), 422, "invalid_input")
+        assert [fault["path"] for fault in problem["errors"]] == ["name"], name
+
+
+def test_a_call_without_a_price_holds_nothing(stack: LiveStack) -> None:
+    """It says that the price is what is missing."""
+    body = {
+        "request_id": "unpriced-1", "principal": {"id": "u", "org": stack.new_org()}, "resource": {"id": "travel-api"},
+        "capability": {"id": "search"}, "arguments": {"query": "flights"},
+    }  # fmt: skip
+    _assert_problem(stack.api("POST", "/v1/holds", body), 422, "unpriced")
 
 
 def test_unknown_ids_are_404(stack: LiveStack) -> None:
