@@ -10,15 +10,19 @@ from sark_opa.errors import SarkError
 
 console = Console()
 errors = Console(stderr=True)
+_INTERRUPTED = 130
+"""Exit status of a command that Ctrl-C ended, as shells give it."""
 
 
 def main() -> None:
     """Run the command line; an error raised on purpose is one message and exit status 1."""
-    # Imported late, so that `sark-opa --help` does not wait for every room.
-    from sark_opa.cli.commands import app  # noqa: PLC0415
-
     try:
+        # Imported late, so that whoever interrupts it while it loads gets no trace either.
+        from sark_opa.cli.commands import app  # noqa: PLC0415
+
         app()
     except SarkError as error:
         errors.print(f"[bold red]{error.code}[/bold red] {error.message}", highlight=False)
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
