@@ -1,12 +1,15 @@
 """Allows calls during business hours and denies them otherwise."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sark_opa.plugin import PolicyContext, PolicyDecision, PolicyPlugin
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+DAYS_AHEAD_MAX = 22
+"""Enough when a clock change takes the only open hours of a week away."""
 
 
 class BusinessHoursPlugin(PolicyPlugin):
@@ -61,7 +64,7 @@ class BusinessHoursPlugin(PolicyPlugin):
         local = context.timestamp.astimezone(self.zone)
         hours = f"{self.start_hour:02}:00 to {self.end_hour:02}:00 {self.zone.key}"
         metadata = {"local_time": local.isoformat()}
-        if local.weekday() in self.days and self.start_hour <= local.hour < self.end_hour:
+        if self._is_open(local):
             return PolicyDecision(allowed=True, reason=f"within business hours, {hours}", metadata=metadata)
         opens_at = self._next_opening(local)
         metadata["opens_at"] = opens_at.isoformat()
@@ -72,11 +75,19 @@ class BusinessHoursPlugin(PolicyPlugin):
             metadata=metadata,
         )
 
+    def _is_open(self, local: datetime) -> bool:
+        return local.weekday() in self.days and self.start_hour <= local.hour < self.end_hour
+
     def _next_opening(self, local: datetime) -> datetime:
-        """The next start of an open day. Where a clock change skips that hour, the instant it skips to."""
-        for ahead in range(8):
+        """The next start of open hours. Where a clock change skips that hour, the instant it skips to, if open."""
+        for ahead in range(DAYS_AHEAD_MAX):
             day = local.date() + timedelta(days=ahead)
-            opening = datetime(day.year, day.month, day.day, self.start_hour, tzinfo=self.zone)
-            if day.weekday() in self.days and opening > local:
-                return opening
-        raise AssertionError("days is never empty, so a week holds an open day")
+            for fold in (0, 1):
+                # Through UTC and back: a time on the wall that is skipped becomes the one that takes its place.
+                opening = datetime(day.year, day.month, day.day, self.start_hour, tzinfo=self.zone, fold=fold)
+                instant = opening.astimezone(UTC)
+                opening = instant.astimezone(self.zone)
+                # Compared in UTC, since two times of one zone are compared by what the wall shows.
+                if instant > local.astimezone(UTC) and self._is_open(opening):
+                    return opening
+        raise AssertionError("days is never empty, so three weeks hold an open day")

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from sark_opa.plugin import PolicyContext, PolicyDecision, PolicyPlugin
 
-BLOCKING = ("hard", "soft")
-"""Enforcements under which an operator wants calls refused; `warn` only warns, `shadow` only counts."""
+KNOWN = ("ok", "warning", "exceeded", "none")
+"""Statuses of a budget that was looked up; any other one, whatever it is called, says that it was not."""
 
 
 class CostService(Protocol):
@@ -65,8 +65,10 @@ class CostAwarePlugin(PolicyPlugin):
         """Judge `context.facts["budget"]`, or what the cost service says of the principal."""
         budget = context.facts.get("budget")
         if budget is not None:
-            if budget["status"] in {"unavailable", "unknown_account"}:
+            if budget["status"] not in KNOWN:
                 return _unknown(budget["status"])
+            if not budget["accounts"] and budget["status"] != "none":
+                return _unknown("it names no account")
             return self._judged(_windows_of_accounts(budget["accounts"]))
         if self._cost_service is not None:
             return self._judged(_windows_of_status(await self._cost_service.get_budget_status(context.principal_id)))
@@ -106,7 +108,8 @@ def _windows_of_accounts(accounts: list[dict[str, Any]]) -> list[Window]:
     for account in accounts:
         if account["limit_usd"] is not None and account["enforcement"] != "shadow":
             used = _usd(account["spent_usd"]) + _usd(account["held_usd"])
-            blocks = account["enforcement"] in BLOCKING
+            # `warn` only warns; an enforcement this plugin has not heard of counts as one that refuses.
+            blocks = account["enforcement"] != "warn"
             windows.append(_window(account["account"], account["window"], account["limit_usd"], used, blocks=blocks))
     return windows
 

@@ -60,3 +60,10 @@ class Exchange:
         if not self.future.done():
             self.ended_at = now
             self.future.set_result(outcome)
+
+
+def late(place: int) -> Failure:
+    """Why there is no answer before the caller's deadline; with calls ahead of it, it was never started."""
+    if place == 0:
+        return Failure("timeout", "no answer before the caller's deadline")
+    return Failure("overloaded", f"not started before the caller's deadline, {place} calls were ahead")

@@ -7,8 +7,6 @@ one the process works on: its CPU and wall clock run, and it is the one that fai
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 from collections import deque
 from collections.abc import Callable
@@ -19,18 +17,22 @@ import msgspec
 
 from sark_opa.errors import UnavailableError
 from sark_opa.sandbox import protocol
-from sark_opa.sandbox.contract import Failure, LayerReport, Limits, Status
-from sark_opa.sandbox.exchange import Exchange
+from sark_opa.sandbox.child import Child, cause_of_death
+from sark_opa.sandbox.contract import Failure, LayerReport, Limits
+from sark_opa.sandbox.exchange import Exchange, late
 from sark_opa.sandbox.protocol import ProtocolError, Reply
-from sark_opa.sandbox.spawner import Child, Spawner
+from sark_opa.sandbox.spawner import Spawner
 
 WATCH_S_MIN: Final = 0.002
 """Shortest time between two looks at the clocks."""
 REQUIRED_LAYERS: Final = frozenset({"environment", "tether", "resource_limits"})
 """Without these no plugin runs. `own_user` is not among them: it takes a service that runs as root."""
 GIVEN_UP: Final = Failure("crashed", "the service gave it up")
+IDLE_LOOK_S: Final = 2.0
+IDLE_CPU_S_MAX: Final = 0.1
+"""CPU time a process may use, altogether, while nothing is asked of it: to put the last question away."""
 HANG_UP_S: Final = 0.1
-"""How long a process may outlive its connection before it is killed; its death is told within milliseconds."""
+"""How long a process may outlive its connection before it is killed."""
 
 
 OnEnd: TypeAlias = "Callable[[Process, Failure, list[Exchange]], None]"
@@ -43,7 +45,6 @@ class Process:
 
     Attributes:
         answers: how many questions it has answered.
-        ended: whether it is gone, or about to be.
         pending_bytes: size of the messages it has not replied to.
     """
 
@@ -58,7 +59,8 @@ class Process:
         self._last_id = 0
         self._watch: asyncio.TimerHandle | None = None
         self._watch_at = float("inf")
-        self.ended = False
+        self._idle_since_cpu_s = 0.0
+        self._cause: Failure | None = None
         self._hung_up = False
         self.answers = 0
         self.pending_bytes = 0
@@ -85,12 +87,20 @@ class Process:
         return process, layers
 
     @property
+    def ended(self) -> bool:
+        """Whether it is gone, or about to be."""
+        return self._cause is not None
+
+    @property
     def pending(self) -> int:
         """How many exchanges have no reply yet."""
         return len(self._pending)
 
     def send(self, exchange: Exchange) -> None:
-        """Send its message after all others; its future tells the rest. Not for an ended process."""
+        """Send its message after all others; its future tells the rest, also when the process has ended already."""
+        if self._cause is not None:
+            exchange.resolve(self._cause, time.monotonic())
+            return
         message = exchange.message
         assert message is not None  # noqa: S101  # only `ready` has none, and it is never sent
         self._last_id += 1
@@ -101,9 +111,9 @@ class Process:
 
     def end(self, failure: Failure, *, at_work: bool = True) -> None:
         """Kill it, fail what it works on unless it was not `at_work`, and hand the rest to `on_end`."""
-        if self.ended:
+        if self._cause is not None:
             return
-        self.ended = True
+        self._cause = failure
         self._child.kill()
         self._close()
         if at_work and self._pending:
@@ -146,15 +156,19 @@ class Process:
     def _look(self) -> None:
         """Hold the exchange at work against its limits and every waiting one against its deadline."""
         self._watch, self._watch_at = None, float("inf")
-        if self._hung_up:
+        dead = self._child.exited()
+        if self._hung_up and not dead:
             self.end(Failure("violation", "sandbox violation: it closed its connection"))
             return
-        if not self._pending:
-            return
         now = time.monotonic()
+        if not self._pending:
+            self._look_at_idle(now, dead=dead)
+            return
         head = self._pending[0]
         wall_left_s = head.started_at + head.wall_s - now
         cpu_left_s = head.cpu_started_s + self._limits.cpu_ms / 1000 - self._child.cpu_s()
+        if dead:
+            cpu_left_s = HANG_UP_S  # whatever its clock shows now: the zygote tells how it died
         if cpu_left_s <= 0:
             self.end(Failure("cpu_limit", f"cpu limit: more than {self._limits.cpu_ms} ms"))
             return
@@ -164,10 +178,19 @@ class Process:
         due = now + min(wall_left_s, cpu_left_s)
         for place, exchange in enumerate(self._pending):
             if exchange.deadline_at <= now:
-                exchange.resolve(_late(place), now)
+                exchange.resolve(late(place), now)
             else:
                 due = min(due, exchange.deadline_at)
         self._watch_until(max(due, now + WATCH_S_MIN))
+
+    def _look_at_idle(self, now: float, *, dead: bool) -> None:
+        """Nothing is asked of it, so it has nothing to do; an early reply must not buy it time without a limit."""
+        if dead:
+            return  # the zygote tells
+        if self._child.cpu_s() - self._idle_since_cpu_s > IDLE_CPU_S_MAX:
+            self.end(Failure("violation", "sandbox violation: it used the CPU although nothing was asked of it"))
+        else:
+            self._watch_until(now + IDLE_LOOK_S)
 
     def _write(self, frame: bytes) -> None:
         if not self._unsent:
@@ -233,9 +256,11 @@ class Process:
             self.end(Failure("memory_limit", reply.reason), at_work=False)
         elif self._pending:
             self._begin(self._pending[0], now)
+        else:
+            self._idle_since_cpu_s = self._child.cpu_s()
 
     def _hang_up(self) -> None:
-        """The connection is closed from the other side: it has died, and the zygote tells how, or it pretends."""
+        """The connection is closed from the other side: it is dying, and the zygote tells how, or it pretends."""
         self._hung_up = True
         self._loop.remove_reader(self._child.connection)
         self._watch_until(time.monotonic() + HANG_UP_S)
@@ -245,7 +270,7 @@ class Process:
             return
         while not self._hung_up and self._receive():
             pass  # what it said before it died
-        self.end(_cause_of_death(wait_status))
+        self.end(cause_of_death(wait_status))
 
     def _close(self) -> None:
         if self._watch is not None:
@@ -253,25 +278,3 @@ class Process:
         self._loop.remove_reader(self._child.connection)
         self._loop.remove_writer(self._child.connection)
         self._child.connection.close()
-
-
-def _late(place: int) -> Failure:
-    """Why there is no answer before the caller's deadline; with calls ahead of it, it was never started."""
-    if place == 0:
-        return Failure("timeout", "no answer before the caller's deadline")
-    return Failure("overloaded", f"not started before the caller's deadline, {place} calls were ahead")
-
-
-def _cause_of_death(wait_status: int | None) -> Failure:
-    if wait_status is None:
-        return Failure("crashed", "crashed (its zygote ended)")
-    if os.WIFEXITED(wait_status):
-        code = os.WEXITSTATUS(wait_status)
-        if code == protocol.EXIT_OUT_OF_MEMORY:
-            return Failure("memory_limit", "memory limit: not even enough left to answer")
-        return Failure("crashed", f"crashed (exit {code})")
-    number = os.WTERMSIG(wait_status)
-    if number == signal.SIGXCPU:
-        return Failure("cpu_limit", "cpu limit over the process's whole life")
-    status: Status = "violation" if number == signal.SIGSYS else "crashed"
-    return Failure(status, f"crashed ({signal.Signals(number).name})")

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Final
 
 from sark_opa.errors import UnavailableError
 from sark_opa.sandbox import bootstrap, protocol
+from sark_opa.sandbox.child import Child
 from sark_opa.sandbox.contract import Limits
 from sark_opa.sandbox.protocol import Died, FromZygote, NotSpawned, Ping, Spawn, Spawned
 
@@ -28,56 +25,6 @@ ANSWER_S: Final = 5.0
 END_S: Final = 5.0
 
 _CONTROL_BYTES_MAX: Final = 4_096
-
-
-class Child:
-    """A forked process: its connection, its CPU clock, and the means to end it."""
-
-    def __init__(self, serial: int, connection: socket.socket) -> None:
-        self.connection = connection
-        self.serial = serial
-        self.pid = 0
-        self.alive = True
-        self.wait_status: int | None = None
-        self.on_death: Callable[[int | None], None] | None = None
-        self._process_fd: int | None = None
-        self._clock = 0
-
-    def started(self, pid: int, process_fd: int | None) -> None:
-        """Note what the zygote tells of it."""
-        self.pid = pid
-        self._process_fd = process_fd
-        # The kernel's number for another process's CPU clock: MAKE_PROCESS_CPUCLOCK in posix-timers.h.
-        self._clock = (~pid << 3) | 2
-
-    def cpu_s(self) -> float:
-        """CPU time used since it was forked, in seconds; infinite once it is gone."""
-        try:
-            return time.clock_gettime(self._clock)
-        except OSError:
-            return float("inf")
-
-    def kill(self) -> None:
-        """End it at once; harmless when it has ended."""
-        if not self.alive or not self.pid:
-            return
-        try:
-            if self._process_fd is None:
-                os.kill(self.pid, signal.SIGKILL)
-            else:
-                signal.pidfd_send_signal(self._process_fd, signal.SIGKILL)
-        except ProcessLookupError:
-            return
-
-    def died(self, wait_status: int | None) -> None:
-        """Note its death; None when the zygote went first and took it along."""
-        self.alive = False
-        self.wait_status = wait_status
-        if self._process_fd is not None:
-            os.close(self._process_fd)
-            self._process_fd = None
-        if self.on_death is not None:
-            self.on_death(wait_status)
 
 
 class Spawner:
@@ -102,7 +49,10 @@ class Spawner:
                 await self._zygote.close()
                 self._zygote = None
             if self._zygote is None:
-                self._zygote = await _RunningZygote.started()
+                try:
+                    self._zygote = await _RunningZygote.started()
+                except OSError as error:
+                    raise UnavailableError(f"the plugins' zygote cannot be started: {error}") from error
 
     async def close(self) -> None:
         """End the zygote and with it every process forked from it."""
@@ -128,18 +78,19 @@ class Spawner:
             UnavailableError: it cannot be had.
         """
         await self.start()
-        ours, theirs = socket.socketpair()
+        zygote = self._running()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise UnavailableError(f"the plugin's process cannot be had: {error}") from error
         serial = self._next_serial()
         child = Child(serial, ours)
-        zygote = self._running()
-        zygote.children[serial] = child
         with ExitStack() as on_failure:
             # Should the fork still come about later, the closed connection ends the process.
             on_failure.callback(ours.close)
             with theirs:
-                answer = await zygote.request(Spawn(serial, limits), theirs)
+                answer = await zygote.spawned(child, Spawn(serial, limits), theirs)
             if isinstance(answer, NotSpawned):
-                del zygote.children[serial]
                 raise UnavailableError(f"the plugin's process cannot be forked: {answer.reason}")
             on_failure.pop_all()
         ours.settimeout(0)
@@ -184,12 +135,21 @@ class _RunningZygote:
                 on_failure.pop_all()
         return zygote
 
-    async def request(self, message: Spawn | Ping, attached: socket.socket | None = None) -> FromZygote:
+    async def request(self, message: Ping) -> FromZygote:
+        self._send(message, [])
+        return await self.answer_to(message.serial, ANSWER_S)
+
+    async def spawned(self, child: Child, message: Spawn, connection: socket.socket) -> FromZygote:
+        """Have a process forked; once it is asked for, `child` is known here until its death is told."""
+        self._send(message, [connection.fileno()])
+        self.children[child.serial] = child
+        return await self.answer_to(message.serial, ANSWER_S)
+
+    def _send(self, message: Spawn | Ping, fds: list[int]) -> None:
         try:
-            socket.send_fds(self._control, [protocol.encode(message)], [] if attached is None else [attached.fileno()])
+            socket.send_fds(self._control, [protocol.encode(message)], fds)
         except OSError as error:
             raise UnavailableError(f"the plugins' zygote cannot be reached: {error}") from error
-        return await self.answer_to(message.serial, ANSWER_S)
 
     async def answer_to(self, serial: int, patience_s: float) -> FromZygote:
         answer = self._answers[serial] = self._loop.create_future()
@@ -223,6 +183,8 @@ class _RunningZygote:
             return
         if isinstance(message, Spawned):
             self.children[message.serial].started(message.pid, fds[0] if fds else None)
+        elif isinstance(message, NotSpawned):
+            self.children.pop(message.serial, None)
         answer = self._answers.get(message.serial)
         if answer is not None and not answer.done():
             answer.set_result(message)

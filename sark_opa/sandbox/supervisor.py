@@ -245,13 +245,12 @@ class Supervisor:
         while True:
             rests = self._deaths_in_a_row - DEATHS_IN_A_ROW_MAX
             if rests > 0:
-                rest_s = min(REST_S_MIN * 2 ** (rests - 1), REST_S_MAX)
-                await self._rest(rest_s)
+                await self._rest(_rest_s(rests))
             try:
                 process, _ = await self._open()
-            except (PluginError, UnavailableError) as error:
-                _log.warning("plugin_not_restarted", plugin=self.name, reason=error.message)
-                self._died(Failure("crashed", f"it cannot be restarted: {error.message}"), answers=0)
+            except (PluginError, UnavailableError, OSError) as error:
+                _log.warning("plugin_not_restarted", plugin=self.name, reason=str(error))
+                self._died(Failure("crashed", f"it cannot be restarted: {error}"), answers=0)
                 continue
             self._process = process
             self._waiting_bytes = 0
@@ -268,3 +267,8 @@ class Supervisor:
             await asyncio.sleep(rest_s)
         finally:
             self._resting = False
+
+
+def _rest_s(rests: int) -> float:
+    """Twice as long each time. The exponent is capped first: a plugin that rests for days must not overflow it."""
+    return min(REST_S_MIN * 2.0 ** min(rests - 1, 16), REST_S_MAX)

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from fixtures.opa import REGO, Script, bundle_with, facts, question, running_opa, scripted_service
 
 from sark_opa.opa import commands
@@ -27,6 +28,24 @@ def test_every_code_is_documented() -> None:
             codes |= set(re.findall(r'constructor\.new\("(\w+)"', file.read_text()))
     assert len(codes) > 15
     assert {code for code in codes if f"`{code}`" not in REFERENCE} == set()
+
+
+def test_every_documented_code_has_a_case() -> None:
+    """Nobody can break a code a gateway may rely on without a case noticing."""
+    section = REFERENCE[REFERENCE.index("## Reason codes") : REFERENCE.index("## Configuration")]
+    table, warnings = section.split("\nWarnings:")
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    documented = set(re.findall(r"`(\w+)`", " ".join([*rows, warnings]))) - {"warn_percent"}
+    assert len(documented) > 30
+    cases = [
+        case
+        for file in (REGO / "cases").glob("*.yaml")
+        for topic, found in yaml.safe_load(file.read_text()).items()
+        if topic != "base"
+        for case in found.values()
+    ]
+    given = {code for case in cases for key in ("codes", "warnings") for code in case["expect"].get(key, [])}
+    assert documented - given == set()
 
 
 def test_every_setting_is_documented() -> None:

@@ -154,6 +154,23 @@ def test_no_fault_in_what_blocks_allows(opa: RunningOpa, service: Script) -> Non
         assert opa.decide(question())["allow"] is False, (path, kind)
 
 
+@pytest.mark.parametrize("status", ["unpriced", "error"])
+@pytest.mark.parametrize("rule", ["decision", "preview"])
+def test_an_estimate_that_failed_denies_whatever_else_it_lacks(
+    opa: RunningOpa, service: Script, status: str, rule: str
+) -> None:
+    """Not one of its other fields is needed to deny, with or without a hold."""
+    for field in [None, *facts()["estimate"]]:
+        body = facts()
+        body["estimate"] = {"status": status} if field is None else body["estimate"] | {"status": status}
+        if field is not None:
+            del body["estimate"][field]
+        service.facts(body)
+        decision = opa.decide(question(), rule)
+        assert (decision["allow"], decision["hold"]) == (False, None), field
+        assert decision["reasons"] != []
+
+
 @pytest.mark.parametrize("word", ["unpriced", "error", "gratis", "", "PRICED"])
 def test_other_words_for_the_estimate_deny(opa: RunningOpa, service: Script, word: str) -> None:
     """Only the three statuses that know a cost can allow."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
+import signal
 from pathlib import Path
 
 import pytest
-from fixtures.plugins import ask, processes_settle_at, source_of
+from fixtures.plugins import ask, processes_below, processes_settle_at, source_of
 
 from sark_opa.bundled import folder
 from sark_opa.errors import NotFoundError, PluginError, UnavailableError
@@ -163,3 +165,14 @@ async def test_an_operator_is_told_what_is_wrong_with_a_path(host, tmp_path):
         await host.load(tmp_path / "nowhere")
     with pytest.raises(PluginError, match="is neither"):
         await host.load(Path("/etc/hostname"))
+
+
+async def test_the_zygote_may_be_killed(host, write_plugin):
+    """Its children go with it; a new one is started, plugins come back, and readiness says so."""
+    await host.load(write_plugin("return PolicyDecision(True, str(self.calls))"))
+    zygote, _ = sorted(processes_below(), key=lambda process: process.pid)
+    os.kill(zygote.pid, signal.SIGKILL)
+    verdicts = [await ask(host) for _ in range(20)]
+    assert verdicts[-1][0].status == "ok"
+    await host.ping()
+    await processes_settle_at(2)

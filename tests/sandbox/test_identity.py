@@ -7,7 +7,7 @@ import gc
 import random
 
 import pytest
-from fixtures.plugins import ask, descriptors, processes_settle_at, question
+from fixtures.plugins import ask, descriptors, descriptors_settle_at, processes_settle_at, question
 
 pytestmark = pytest.mark.anyio
 
@@ -63,7 +63,7 @@ async def test_ten_thousand_calls_with_random_deaths(host_with, write_plugin):
     failed = [name for name, said in seen.items() if name.startswith("good") and said[0] != "ok"]
     assert len(failed) < CALLS / 20
     await processes_settle_at(2)
-    assert descriptors() == descriptors_before
+    await descriptors_settle_at(descriptors_before)
 
 
 def _is_right(name: str, status: str, allowed: bool, reason: str) -> bool:  # noqa: FBT001
@@ -85,4 +85,4 @@ async def test_loading_and_unloading_leaks_nothing(host, write_plugin):
         assert len(await ask(host)) == 2
         await host.unload(name)
     await processes_settle_at(2)
-    assert descriptors() == before
+    await descriptors_settle_at(before)

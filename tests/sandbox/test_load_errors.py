@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 import pytest
-from fixtures.plugins import ask, processes_settle_at, source_of
+from fixtures.plugins import ask, processes_of, source_of
 
 from sark_opa.errors import PluginError
 
@@ -73,26 +73,29 @@ SOURCES = {
 
 
 @pytest.mark.parametrize("case", SOURCES)
-async def test_a_source_is_refused_by_name_and_line(host, tmp_path, case):
+async def test_a_source_is_refused_by_name_and_line(shared_host, tmp_path, case):
     """The message names the file, the line where there is one, and what is wrong; others go on."""
     good = tmp_path / "good.py"
     good.write_text(GOOD)
-    await host.load(good)
+    await shared_host.load(good)
     source, message = SOURCES[case]
     bad = tmp_path / "bad.py"
     bad.write_text(source)
     with pytest.raises(PluginError, match=message):
-        await host.load(bad)
-    assert [(verdict.plugin, verdict.allowed) for verdict in await ask(host)] == [("good", True)]
-    assert len(host.plugins()) == 1
+        await shared_host.load(bad)
+    assert [(verdict.plugin, verdict.allowed) for verdict in await ask(shared_host)] == [("good", True)]
+    assert len(shared_host.plugins()) == 1
 
 
+CPU = {"cpu_ms": 300, "wall_ms": 60_000}
+TIME = {"cpu_ms": 60_000, "wall_ms": 400}
 HANGS = {
-    "loop at import": ("while True: pass\n", "cpu limit: more than 300 ms"),
-    "sleep at import": ("import time\ntime.sleep(60)\n", "time limit: no answer within 600 ms"),
-    "loop in on_load": (GOOD + "\n    async def on_load(self):\n        while True: pass\n", "cpu limit"),
-    "hang in on_load": (GOOD + "\n    async def on_load(self):\n        await asyncio.sleep(60)\n", "time limit"),
+    "loop at import": (CPU, "while True: pass\n", "cpu limit: more than 300 ms"),
+    "sleep at import": (TIME, "import time\ntime.sleep(60)\n", "time limit: no answer within 400 ms"),
+    "loop in on_load": (CPU, GOOD + "\n    async def on_load(self):\n        while True: pass\n", "cpu limit"),
+    "hang in on_load": (TIME, GOOD + "\n    async def on_load(self):\n        await asyncio.sleep(60)\n", "time limit"),
     "loop in a property": (
+        CPU,
         GOOD + "\n    @property\n    def description(self):\n        while True: pass\n",
         "cpu limit",
     ),
@@ -100,16 +103,16 @@ HANGS = {
 
 
 @pytest.mark.parametrize("case", HANGS)
-async def test_a_load_that_hangs_is_killed(host_with, tmp_path, case):
+async def test_a_load_that_hangs_is_killed(shared_host_with, tmp_path, case):
     """Loading has the limits of a call; the process is gone afterwards."""
-    host = await host_with(cpu_ms=300, wall_ms=600)
-    source, message = HANGS[case]
+    limits, source, message = HANGS[case]
+    host = await shared_host_with(**limits)
     path = tmp_path / "bad.py"
     path.write_text(source)
     with pytest.raises(PluginError, match=message):
         await host.load(path)
     await host.ping()
-    await processes_settle_at(1)
+    await processes_of(host, 0)
 
 
 HEAD = "{name: good, version: 1.0.0, description: x, "
@@ -133,14 +136,14 @@ MANIFESTS = {
 
 
 @pytest.mark.parametrize("case", MANIFESTS)
-async def test_a_manifest_is_refused_by_field(host, tmp_path, case):
+async def test_a_manifest_is_refused_by_field(shared_host, tmp_path, case):
     """The message names plugin.yaml and the field or line."""
     text, message = MANIFESTS[case]
     (tmp_path / "plugin.py").write_text(GOOD)
     (tmp_path / "plugin.yaml").write_text(text)
     with pytest.raises(PluginError, match=message):
-        await host.load(tmp_path)
-    assert host.plugins() == ()
+        await shared_host.load(tmp_path)
+    assert shared_host.plugins() == ()
 
 
 CONFIGS = {
@@ -153,7 +156,7 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("case", CONFIGS)
-async def test_a_configuration_is_refused_by_field(host, tmp_path, case):
+async def test_a_configuration_is_refused_by_field(shared_host, tmp_path, case):
     """The message names the argument and what the plugin takes."""
     path = tmp_path / "plugin.py"
     path.write_text(
@@ -174,24 +177,24 @@ async def test_a_configuration_is_refused_by_field(host, tmp_path, case):
     )
     config, message = CONFIGS[case]
     with pytest.raises(PluginError, match=message):
-        await host.load(path, config=config)
+        await shared_host.load(path, config=config)
 
 
-async def test_a_large_source_is_refused_unread(host, tmp_path):
+async def test_a_large_source_is_refused_unread(shared_host, tmp_path):
     """300 KB are no plugin; 256 KiB to the byte are one."""
     path = tmp_path / "good.py"
     path.write_text(GOOD + "#" * (300_000 - len(GOOD)))
     with pytest.raises(PluginError, match="is larger than 256 KiB"):
-        await host.load(path)
+        await shared_host.load(path)
     path.write_text(GOOD + "#" * ((256 << 10) - len(GOOD)))
-    assert (await host.load(path)).name == "good"
+    assert (await shared_host.load(path)).name == "good"
 
 
-async def test_a_source_that_is_no_text_is_refused(host, tmp_path):
+async def test_a_source_that_is_no_text_is_refused(shared_host, tmp_path):
     """Bytes that are no UTF-8 are named with their line; an encoding cookie changes nothing."""
     path = tmp_path / "good.py"
     path.write_bytes(b"# -*- coding: latin-1 -*-\n# \xe4\n" + GOOD.encode())
     with pytest.raises(PluginError, match=r"good\.py:2: it is not UTF-8"):
-        await host.load(path)
+        await shared_host.load(path)
     path.write_text("# -*- coding: rot13 -*-\n" + GOOD)
-    assert (await host.load(path)).name == "good"
+    assert (await shared_host.load(path)).name == "good"

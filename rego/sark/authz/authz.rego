@@ -60,16 +60,45 @@ default _allowed := false
 
 _allowed if count(_reasons) == 0
 
+# Stands only where one of the parts below has no value, so that nobody knows whether it objects.
+default _reasons := {{
+	"code": "facts_unavailable",
+	"message": "the decision cannot be worked out",
+	"source": "facts",
+	"details": {"cause": "a part of the decision is undefined"},
+}}
+
 _reasons := _known_reasons if {
 	count(_known_reasons) > 0
-} else := _hold_missing
+} else := _unfounded if {
+	count(_known_reasons) == 0
+	count(_unfounded) > 0
+} else := _hold_missing if {
+	count(_known_reasons) == 0
+}
 
 _known_reasons := ((request.reasons | authors.deny_early) | _no_input) | _reasons_with_facts
 
-default _reasons_with_facts := set()
+_reasons_with_facts := set() if not facts.asked
 
 _reasons_with_facts := (((facts.reasons | cost.reasons) | budget.reasons) | plugins.reasons) | authors.deny if {
 	facts.asked
+}
+
+# Silence is no permission: where no rule objects, the facts themselves have to say that the call may go ahead.
+default _unfounded := set()
+
+_unfounded := {constructor.new("facts_unavailable", message, "facts", {"cause": "nothing in them permits it"})} if {
+	not _founded
+	message := "the facts do not support this call"
+}
+
+_founded if {
+	cost.status in {"priced", "free", "default"}
+	cost.bound in {"exact", "closed", "window"}
+	budget.status in {"ok", "warning", "none"}
+	budget.blocks == null
+	count(facts.known.errors) == 0
 }
 
 default _no_input := {{

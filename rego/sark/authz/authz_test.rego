@@ -11,6 +11,39 @@ test_allow_is_the_decision_as_one_boolean if {
 	not authz.allow with input as {}
 }
 
+test_allow_is_false_where_there_is_no_decision if {
+	authz.allow == false with data.sark.authz.decision as {}
+}
+
+# A set can only be united with a set: the reasons are undefined then, and with them whether anybody objects.
+test_a_part_without_a_value_denies if {
+	decision := authz.decision with input as _input
+		with http.send as _facts with data.policies as {}
+		with data.sark.cost.reasons as "no set"
+	decision.allow == false
+	["the decision cannot be worked out"] == [reason.message | some reason in decision.reasons]
+}
+
+test_silence_is_no_permission[path] if {
+	some path, value in {
+		"estimate/status": "unpriced",
+		"estimate/bound": "none",
+		"budget/status": "exceeded",
+		"budget/blocked_by": {},
+		"errors": [{}],
+	}
+	facts := json.patch(data.cases.base.facts, [{"op": "replace", "path": path, "value": value}])
+	decision := authz.decision with input as _input
+		with data.sark.facts.known as facts
+		with data.sark.facts.reasons as set()
+		with data.sark.cost.reasons as set()
+		with data.sark.budget.reasons as set()
+		with http.send as _facts
+		with data.policies as {}
+	decision.allow == false
+	["the facts do not support this call"] == [reason.message | some reason in decision.reasons]
+}
+
 test_settling_is_an_obligation if {
 	decision := authz.decision with input as _input with http.send as _facts with data.policies as {}
 	decision.hold == {"id": "h-1", "amount_usd": 0.02, "expires_at": "2026-01-01T00:10:00Z"}

@@ -21,6 +21,10 @@ status := facts.known.budget.status
 accounts := facts.known.budget.accounts
 
 # METADATA
+# title: The window that blocks this call, null if none does
+blocks := facts.known.budget.blocked_by
+
+# METADATA
 # title: USD left to a kind of account (org, team, principal, …) in a window (day, month)
 # description: The least, should several accounts of that kind lie above the caller.
 remaining_usd(kind, window) := min([account.remaining_usd |
@@ -51,9 +55,13 @@ hold := facts.known.budget.hold if {
 # METADATA
 # title: Reasons of the budget
 # scope: document
-reasons contains constructor.new("budget_exceeded", message, "budget", details) if {
-	blocked := facts.known.budget.blocked_by
-	blocked != null
+reasons contains _blocked if blocks != null
+
+reasons contains _blocked if status == "exceeded"
+
+# The last form needs no field, so that a figure nobody can word still denies.
+_blocked := constructor.new("budget_exceeded", message, "budget", details) if {
+	blocked := blocks
 	details := {
 		"account": blocked.account,
 		"window": blocked.window,
@@ -69,12 +77,7 @@ reasons contains constructor.new("budget_exceeded", message, "budget", details) 
 		_period(blocked.window),
 		money.at_most(blocked.needed_usd),
 	])
-}
-
-reasons contains constructor.new("budget_exceeded", "a budget is exceeded", "budget", {"fits": {}}) if {
-	status == "exceeded"
-	facts.known.budget.blocked_by == null
-}
+} else := constructor.new("budget_exceeded", "a budget is exceeded", "budget", {"fits": {}})
 
 reasons contains constructor.new("unknown_account", message, "budget", {"account": facts.known.budget.unknown}) if {
 	status == "unknown_account"
@@ -104,9 +107,8 @@ reasons contains constructor.new("hold_ended", message, "budget", details) if {
 # title: Warnings of the budget
 # scope: document
 warnings contains _warning(account) if {
-	percent := min([config.warn_percent, 100])
 	some account in accounts
-	account.percent_used >= percent
+	account.percent_used >= config.warns_from_percent
 	account.enforcement != "shadow"
 }
 

@@ -45,4 +45,18 @@ test_a_hold_nobody_asked_for_does_not_stand if {
 	not budget.hold with data.sark.facts.known as _facts with data.sark.config.hold_mode as "none"
 }
 
+test_a_block_that_cannot_be_described_still_denies if {
+	facts := {"budget": {"status": "ok", "blocked_by": {"account": "acme"}}}
+	["budget_exceeded"] == [reason.code | some reason in budget.reasons] with data.sark.facts.known as facts
+}
+
+test_money_is_compared_by_its_exact_digits if {
+	[team] := [account | some account in _facts.budget.accounts; account.kind == "team"]
+	more := object.union(team, {"remaining_usd": 123456789012.123456789})
+	less := object.union(team, {"remaining_usd": 123456789012.123456788})
+	facts := {"budget": {"accounts": [more, less]}}
+	budget.remaining_usd("team", "day") == 123456789012.123456788 with data.sark.facts.known as facts
+	budget.remaining_usd("team", "day") < 123456789012.123456789 with data.sark.facts.known as facts
+}
+
 _facts := data.cases.base.facts

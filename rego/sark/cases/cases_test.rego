@@ -71,7 +71,10 @@ _answer(request) := object.get(data.case, "release", {"status_code": 200}) if {
 	endswith(request.url, "/v1/holds/h-1/release")
 }
 
-_facts := object.union(data.cases.base.facts, object.get(data.case, "facts", {}))
+# `unset` first, for the same reason.
+_facts := object.union(json.remove(data.cases.base.facts, unset), object.get(data.case, "facts", {})) if {
+	unset := object.get(data.case, "unset", [])
+}
 
 _is_held(decision) := decision.hold != null
 

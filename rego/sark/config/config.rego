@@ -30,6 +30,14 @@ default allows_default_price := false
 allows_default_price if data.sark.config.default_price == "warn"
 
 # METADATA
+# title: Used part of a budget from which a decision warns, in percent
+# description: At most 100; 0, so always, where it is missing or no number.
+# scope: document
+default warns_from_percent := 0
+
+warns_from_percent := min([data.sark.config.warn_percent, 100]) if is_number(data.sark.config.warn_percent)
+
+# METADATA
 # title: Where a path of the service is
 url(path) := _unix_url(opa.runtime().env.SARK_SERVICE_SOCKET, path) if {
 	opa.runtime().env.SARK_SERVICE_SOCKET != ""

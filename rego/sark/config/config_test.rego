@@ -74,6 +74,11 @@ test_a_switch_of_another_value_counts_as_the_stricter_one[note] if {
 	not config.allows_default_price with data.sark.config.default_price as value
 }
 
+test_the_threshold_of_warnings[note] if {
+	some note, [value, percent] in {"as set": [50, 50], "above all": [1000, 100], "a text": ["80", 0], "null": [null, 0]}
+	config.warns_from_percent == percent with data.sark.config.warn_percent as value
+}
+
 _right := {
 	"hold_mode": "in_decision",
 	"default_price": "warn",

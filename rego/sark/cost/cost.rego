@@ -48,7 +48,7 @@ reasons contains constructor.new("estimate_failed", "the cost of this call canno
 	not _explained
 }
 
-reasons contains constructor.new("unpriced", message, "estimate", {"model": facts.known.estimate.model}) if {
+reasons contains constructor.new("unpriced", message, "estimate", {"model": _model_or_null}) if {
 	status == "unpriced"
 	not _explained
 	message := sprintf("no price is known for %s", [_model_name])
@@ -73,7 +73,7 @@ warnings contains _default_price if {
 	config.allows_default_price
 }
 
-_default_price := constructor.new("price_default", message, "estimate", {"model": facts.known.estimate.model}) if {
+_default_price := constructor.new("price_default", message, "estimate", {"model": _model_or_null}) if {
 	message := sprintf("no price is known for %s; a default price was used", [_model_name])
 }
 
@@ -81,6 +81,11 @@ _explained if {
 	some error in facts.known.errors
 	error.source == "estimate"
 }
+
+# A reason must not depend on a field that may be missing: it would be lost, and the call allowed.
+default _model_or_null := null
+
+_model_or_null := model
 
 default _model_name := "this call"
 

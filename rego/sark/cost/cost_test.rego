@@ -26,3 +26,13 @@ test_unknown_is_undefined_and_never_0[note] if {
 	not cost.model with data.sark.facts.known as facts
 	not cost.tokens with data.sark.facts.known as facts
 }
+
+test_a_reason_does_not_need_the_model_s_name[status] if {
+	some status, code in {"unpriced": "unpriced", "default": "price_default"}
+	facts := {"estimate": {"status": status, "bound": "exact"}, "errors": []}
+	[reason] := [reason | some reason in cost.reasons] with data.sark.facts.known as facts
+		with data.sark.config.default_price as "deny"
+	reason.code == code
+	reason.details == {"model": null}
+	contains(reason.message, "no price is known for this call")
+}

@@ -54,7 +54,7 @@ reasons contains _failure if {
 	asked
 }
 
-reasons contains constructor.new(error.code, error.message, error.source, object.get(error, "details", {})) if {
+reasons contains constructor.new(error.code, error.message, error.source, _details(error)) if {
 	some error in known.errors
 	not _said_better(error)
 }
@@ -94,7 +94,7 @@ _failure := constructor.new("facts_unavailable", message, "facts", {"cause": cau
 	response.status_code in {400, 409, 413, 422}
 	problem := response.body.code
 	errors := object.get(response.body, "errors", [])
-	message := object.get(response.body, "detail", "the facts service refused the input")
+	message := _detail
 } else := constructor.new("facts_unavailable", message, "facts", details) if {
 	details := {"status_code": response.status_code, "problem": object.get(response, ["body", "code"], null)}
 	message := sprintf("the facts service answered with status %d", [response.status_code])
@@ -102,6 +102,14 @@ _failure := constructor.new("facts_unavailable", message, "facts", {"cause": cau
 	# http.send refused to make the request at all.
 	message := "the facts service cannot be asked; see sark.config"
 }
+
+default _detail := "the facts service refused the input"
+
+_detail := response.body.detail if is_string(response.body.detail)
+
+_details(error) := error.details if {
+	is_object(error.details)
+} else := {}
 
 # The budget's own reason names the account.
 _said_better(error) if {

@@ -23,14 +23,14 @@ verdict(name) := found[0] if {
 # title: Reasons of the plugins
 # scope: document
 reasons contains constructor.new("plugin_denied", said.reason, "plugins", _details(said)) if {
-	some said in _noteworthy
-	not said.skipped
+	some said in verdicts
+	not _permits(said)
 	said.status == "ok"
 }
 
 reasons contains constructor.new(concat("_", ["plugin", said.status]), message, "plugins", _details(said)) if {
-	some said in _noteworthy
-	not said.skipped
+	some said in verdicts
+	not _permits(said)
 	said.status != "ok"
 	message := sprintf("plugin %s: %s", [said.plugin, said.reason])
 }
@@ -39,14 +39,21 @@ reasons contains constructor.new(concat("_", ["plugin", said.status]), message, 
 # title: Warnings of the plugins
 # scope: document
 warnings contains constructor.new("plugin_skipped", message, "plugins", _details(said)) if {
-	some said in _noteworthy
+	some said in verdicts
+	_permits(said)
 	said.skipped
 	message := sprintf("plugin %s was skipped: %s", [said.plugin, said.reason])
 }
 
-_noteworthy := [said |
-	some said in verdicts
-	[said.allowed, said.status, said.skipped] != [true, "ok", false]
-]
+# By its own word, or by its manifest's although it failed. Skipping alone permits nothing: the service says both.
+_permits(said) if {
+	said.allowed
+	said.status == "ok"
+}
+
+_permits(said) if {
+	said.allowed
+	said.skipped
+}
 
 _details(said) := object.filter(said, ["plugin", "version", "status", "metadata"])

@@ -27,6 +27,9 @@ mask contains sprintf("/result/obligations/%d/body/arguments", [i]) if {
 	obligation.body.arguments
 }
 
+# Whoever asks for a whole package, for a part of the decision or by a query of his own gets the obligation elsewhere.
+mask contains "/result" if not _result_is_known
+
 # OPA escapes a path before it looks a key up, so other keys could not be reached one by one.
 _arguments_are_addressable if {
 	every key in object.keys(input.input.arguments) {
@@ -40,6 +43,17 @@ _input_is_known if {
 		"action", "arguments", "environment", "usage",
 	}) == 0
 }
+
+_result_is_known if _path in {"sark/authz/decision", "sark/authz/preview", "sark/authz/allow"}
+
+# Decisions of other bundles in the same OPA.
+_result_is_known if not _top in {"", "sark"}
+
+_top := split(_path, "/")[0]
+
+default _path := ""
+
+_path := trim_left(input.path, "/")
 
 _is_parameter(key, value) if {
 	type_name(value) in {"string", "number", "boolean", "null"}

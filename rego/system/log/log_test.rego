@@ -49,6 +49,20 @@ test_prompts_in_an_obligation_are_erased if {
 	"/result/obligations/1/body/arguments" in log.mask with input as event
 }
 
-_event(changes) := {"input": object.union(whole, changes)} if {
+test_a_result_of_another_shape_is_erased[path] if {
+	some path in ["sark/authz", "sark", "", "sark/authz/decision/obligations", "/sark/facts"]
+	"/result" in log.mask with input as object.union(_event({}), {"path": path})
+}
+
+test_a_result_of_a_query_is_erased if {
+	"/result" in log.mask with input as json.remove(_event({}), ["path"])
+}
+
+test_decisions_are_kept[path] if {
+	some path in ["sark/authz/decision", "/sark/authz/decision", "sark/authz/preview", "sark/authz/allow", "other/allow"]
+	not "/result" in log.mask with input as object.union(_event({}), {"path": path})
+}
+
+_event(changes) := {"path": "sark/authz/decision", "input": object.union(whole, changes)} if {
 	whole := {"request_id": "r-1", "principal": {"id": "user-123", "org": "acme"}}
 }
