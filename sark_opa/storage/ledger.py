@@ -145,7 +145,7 @@ class PostgresLedger:
         status, unknown, row = decoded(_charged, text)
         if status == "unknown_account":
             raise UnknownAccountError(f"no account {unknown} is registered", account=unknown)
-        if row is None:
+        if status == "conflict" or row is None:
             raise RequestIdConflictError
         return row.charge(request.org, request.request_id)
 

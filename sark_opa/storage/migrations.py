@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, LiteralString
@@ -72,14 +74,22 @@ async def migrate(pool: Pool, sql: Path | None = None) -> list[str]:
     statements = queries.load("migrations")
     async with pool.connection() as connection:
         await connection.execute(statements["set_timeouts"])
-        await connection.execute(statements["lock"])
         try:
-            async with connection.transaction():
+            async with _locked(connection, statements), connection.transaction():
                 return await _apply(connection, migrations, functions, statements)
         finally:
             if not connection.closed:
-                await connection.execute(statements["unlock"])
                 await connection.execute(statements["reset_timeouts"])
+
+
+@asynccontextmanager
+async def _locked(connection: Connection, statements: dict[str, LiteralString]) -> AsyncIterator[None]:
+    await connection.execute(statements["lock"])
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            await connection.execute(statements["unlock"])
 
 
 async def _apply(

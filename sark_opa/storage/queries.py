@@ -18,7 +18,7 @@ def load(file: str) -> dict[str, LiteralString]:
     A query begins with `-- name: <name>`, then a line that describes it. What stands before the first one is a remark.
 
     Raises:
-        ValueError: a name is given twice, or text stands between two queries.
+        ValueError: a name is given twice, or text that is no query stands between or after them.
     """
     text = (bundled.folder("sql") / "queries" / f"{file}.sql").read_text(encoding="utf-8").replace("\r\n", "\n")
     queries: dict[str, LiteralString] = {}
@@ -31,4 +31,6 @@ def load(file: str) -> dict[str, LiteralString]:
         # A file of this package, read whole: as constant as a literal in the source.
         queries[match["name"]] = cast("LiteralString", match["sql"].strip().rstrip(";"))
         read_to = match.end()
+    if queries and text[read_to:].strip():
+        raise ValueError(f"sql/queries/{file}.sql: what follows the last query is none, as it has no description")
     return queries

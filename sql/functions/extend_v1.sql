@@ -2,7 +2,8 @@
 -- ended or unknown.
 create or replace function sark.extend_v1(
   p_org text, p_request text, p_ttl_s integer, p_now timestamptz default null
-) returns json language plpgsql as $$
+) returns json language plpgsql
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 declare
   v_hold sark.holds;
 begin
@@ -13,7 +14,8 @@ begin
   if found then
     return json_build_array('extended', sark.hold_json_v1(v_hold));
   end if;
-  select * into v_hold from sark.holds h where h.org = p_org and h.request_id = p_request;
+  -- A hold that is held after all was taken between the two statements: when it was looked for, there was none.
+  select * into v_hold from sark.holds h where h.org = p_org and h.request_id = p_request and h.state <> 'held';
   if found then
     return json_build_array('ended', sark.hold_json_v1(v_hold));
   end if;

@@ -18,10 +18,11 @@ begin
     select
       r.org, r.request_id, r.blocked, coalesce(h.path, a.path) as path,
       case
+        -- First: where the account was missing, asked = 1 may be a hold that another has taken only just now.
+        when h.fingerprint <> decode(r.fingerprint, 'base64') then 'conflict'
         when h.asked = 1 then 'held'
         when r.blocked is not null then 'blocked'
         when h.asked is null then 'unknown_account'
-        when h.fingerprint <> decode(r.fingerprint, 'base64') then 'conflict'
         when h.state = 'held' then 'duplicate'
         else 'ended'
       end as status,

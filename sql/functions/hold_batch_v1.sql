@@ -74,8 +74,8 @@ begin
       bool_and(c.day_starts_at <= v_at and v_at < c.day_ends_at and c.month_starts_at <= v_at
         and v_at < c.month_ends_at),
       bool_and(k.need = 0 or c.enforcement in ('warn', 'shadow') or (
-        (c.day_limit is null or c.day_spent + c.day_held + k.need <= c.day_limit)
-        and (c.month_limit is null or c.month_spent + c.month_held + k.need <= c.month_limit))),
+        (c.day_limit is null or k.need <= c.day_limit - c.day_spent - c.day_held)
+        and (c.month_limit is null or k.need <= c.month_limit - c.month_spent - c.month_held))),
       (select count(*) filter (where e.asked = 1) from entered e),
       (select json_agg(json_build_array(
         e.org, e.request_id, 'held', e.path, null, null, null,

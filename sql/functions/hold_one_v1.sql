@@ -49,8 +49,8 @@ begin
     where c.org = v_org and c.account = v_path[v_level]
       and c.day_starts_at <= p_at and p_at < c.day_ends_at and c.month_starts_at <= p_at and p_at < c.month_ends_at
       and (v_amount = 0 or c.enforcement in ('warn', 'shadow') or (
-        (c.day_limit is null or c.day_spent + c.day_held + v_amount <= c.day_limit)
-        and (c.month_limit is null or c.month_spent + c.month_held + v_amount <= c.month_limit)))
+        (c.day_limit is null or v_amount <= c.day_limit - c.day_spent - c.day_held)
+        and (c.month_limit is null or v_amount <= c.month_limit - c.month_spent - c.month_held)))
     returning json_build_array(
       c.account, c.enforcement, c.day_limit, c.day_spent, c.day_held, c.day_starts_at, c.day_ends_at,
       c.month_limit, c.month_spent, c.month_held, c.month_starts_at, c.month_ends_at

@@ -20,21 +20,26 @@ begin
     name text, parent text, daily_limit_nanousd bigint, monthly_limit_nanousd bigint, timezone text, enforcement text,
     on_expiry text, unknown_principals text, default_daily_limit_nanousd bigint, default_monthly_limit_nanousd bigint,
     default_enforcement text);
+  -- Before anything is written, since an answer other than created or replaced must leave nothing behind. The zone an
+  -- account has is known to be good; looking it up takes longer than all the rest.
+  if s.timezone is distinct from coalesce(
+      (select c.timezone from sark.counters c where c.org = p_org and c.account = s.name), 'UTC')
+    and not exists (select from pg_timezone_names z where z.name = s.timezone) then
+    return json_build_array('unknown_timezone', null);
+  end if;
   if s.name = p_org then
     insert into sark.accounts (org, account, path) values (p_org, p_org, array[p_org]) on conflict do nothing;
     v_opened := found;
   end if;
-  perform from sark.accounts where org = p_org and account = p_org for update;
+  -- Not `for update`: a row that a transaction updates twice has its foreign key checked, so whoever rolls and then
+  -- updates a counter reads the org's row `for key share`, with counters locked that this waits for below.
+  perform from sark.accounts where org = p_org and account = p_org for no key update;
   select path into v_old_path from sark.accounts where org = p_org and account = s.name;
   v_found := found and not v_opened;
   if v_found then
     select * into v_counter from sark.counters where org = p_org and account = s.name for no key update;
   end if;
   v_at := coalesce(p_now, clock_timestamp());
-  if s.timezone is distinct from coalesce(v_counter.timezone, 'UTC')
-    and not exists (select from pg_timezone_names z where z.name = s.timezone) then
-    return json_build_array('unknown_timezone', null);
-  end if;
 
   if s.parent is null then
     v_path := array[p_org];

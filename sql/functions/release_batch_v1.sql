@@ -1,6 +1,7 @@
 -- End many holds unused. p_releases: an array of {org, request_id, only_if_asked_once},
 -- each (org, request_id) at most once. With only_if_asked_once a hold stays that somebody has come back for. Answers
--- [[status, hold], …] in the same order; status is released (now or before), ended (settled or expired) or unknown.
+-- [[status, hold], …] in the same order; status is released (now or before), ended (settled or expired) or unknown:
+-- there was no such hold to release, or it stays.
 create or replace function sark.release_batch_v1(p_releases jsonb, p_now timestamptz default null) returns json
 language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -30,11 +31,11 @@ begin
   return (
     select json_agg(json_build_array(
       case
-        when h.state is null then 'unknown'
-        when h.state <> 'released' then 'ended'
-        else 'released'
+        when h.state = 'released' then 'released'
+        when h.state <> 'held' then 'ended'
+        else 'unknown'
       end,
-      case when h.state is not null then sark.hold_json_v1(h) end
+      case when h.state <> 'held' then sark.hold_json_v1(h) end
     ) order by r.ordinal)
     from rows from (jsonb_to_recordset(p_releases) as (org text, request_id text))
       with ordinality r(org, request_id, ordinal)

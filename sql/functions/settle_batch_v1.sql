@@ -34,7 +34,10 @@ begin
         h.*, m.amount, s.actual_nanousd, s.usage, s.tokens, s.estimated as is_estimated,
         decode(s.fingerprint, 'base64') as digest, coalesce(s.price_revision, h.attribution ->> 'price_revision') as revision,
         h.state <> 'held' and not h.direct as is_late, s.actual_nanousd > m.amount and not h.direct as exceeds,
-        (h.charged_at at time zone c.timezone)::date as budget_day
+        coalesce((  -- all entries of a request lie on one day, also when the org's time zone was changed between them
+          select t.budget_day from sark.cost_tracking t
+          where h.expiry_booked and t.org = h.org and t.request_id = h.request_id and t.entry = 1 and t.time = h.charged_at
+        ), (h.charged_at at time zone c.timezone)::date) as budget_day
       from unnest(v_orgs, v_requests) k(org, request_id)
       join sark.holds h on h.org = k.org and h.request_id = k.request_id
       join sark.counters c on c.org = h.org and c.account = h.org
@@ -73,11 +76,11 @@ begin
   return (
     select json_agg(json_build_array(
       case
-        when h.state is null then 'unknown'
+        when h.state is null or h.state <> 'settled' then 'unknown'  -- the latter: taken only just now, by another
         when h.settlement_fingerprint <> decode(s.fingerprint, 'base64') then 'ended'
         else 'settled'
       end,
-      case when h.state is not null then sark.charge_json_v1(h) end
+      case when h.state = 'settled' then sark.charge_json_v1(h) end
     ) order by s.ordinal)
     from rows from (jsonb_to_recordset(p_settlements) as (org text, request_id text, fingerprint text))
       with ordinality s(org, request_id, fingerprint, ordinal)

@@ -100,7 +100,7 @@ where table_schema = 'sark'
   and data_type in ('real', 'double precision', 'numeric', 'money');
 
 -- name: I7_one_window
--- The windows of an account never overlap, so each charge lies in one.
+-- The windows of an account never overlap, and each hold, charged or not, lies in a day and a month of its whole path.
 with windows as (
   select org, account, 'day' as period, day_starts_at as starts_at, day_ends_at as ends_at from sark.counters
   union all
@@ -112,7 +112,17 @@ select org, format('%s: the %s window from %s begins before the one before it en
 from (
   select *, lag(ends_at) over (partition by org, account, period order by starts_at) as last_ends_at from windows
 ) w
-where starts_at < last_ends_at;
+where starts_at < last_ends_at
+union all
+select h.org, format('%s: taken at %s, in no %s window of %s', h.request_id, h.charged_at, p.period, l.account)
+from sark.holds h
+cross join lateral unnest(h.path) l(account)
+cross join (values ('day'), ('month')) p(period)
+where not exists (
+  select from windows w
+  where w.org = h.org and w.account = l.account and w.period = p.period
+    and w.starts_at <= h.charged_at and h.charged_at < w.ends_at
+);
 
 -- name: I9_never_edited
 -- Charges cannot be edited, and each reversal takes back exactly one expiry entry.
