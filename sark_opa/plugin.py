@@ -18,7 +18,7 @@ class PolicyContext:
     """What a plugin is asked about.
 
     Attributes:
-        principal_id: who calls.
+        principal_id: who calls; unique within its `org`.
         resource_id: what is called, such as `openai`.
         capability_id: what of it, such as `chat.completions`.
         action: such as `invoke`.
@@ -27,6 +27,7 @@ class PolicyContext:
         timestamp: when the question was asked, with a time zone, always the service's clock.
         facts: what the plugin's manifest asked for under `needs`, from the service itself:
             `budget_status` gives `facts["budget"]`, the same object Rego sees.
+        org: the principal's organisation; empty where none was named.
     """
 
     principal_id: str
@@ -37,6 +38,7 @@ class PolicyContext:
     environment: dict[str, Any]
     timestamp: datetime
     facts: dict[str, Any] = field(default_factory=dict)
+    org: str = ""
 
 
 @dataclass(frozen=True, slots=True)

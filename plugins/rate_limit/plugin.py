@@ -58,7 +58,9 @@ class RateLimitPlugin(PolicyPlugin):
         # Questions asked at the same time may arrive out of order; time does not run backwards here.
         now = self._now = max(self._now, context.timestamp.timestamp())
         self._forget_idle(now)
-        calls = self._recent(context.principal_id, now)
+        # An org's name holds no slash, so no two principals share a key.
+        principal = f"{context.org}/{context.principal_id}"
+        calls = self._recent(principal, now)
         if len(calls) >= self.max_requests:
             wait_s = calls[0] + self.window_seconds - now
             return self._decision(calls, f"try again in {math.ceil(wait_s)} s", retry_after_s=round(wait_s, 3))
@@ -67,8 +69,8 @@ class RateLimitPlugin(PolicyPlugin):
             return PolicyDecision(allowed=False, reason=f"the rate limiter is full, it remembers {tracked}")
         calls.append(now)
         self._tracked += 1
-        self._calls[context.principal_id] = calls
-        self._calls.move_to_end(context.principal_id)
+        self._calls[principal] = calls
+        self._calls.move_to_end(principal)
         return self._decision(calls, f"{self.max_requests - len(calls)} left", allowed=True)
 
     def _decision(self, calls: "array[float]", rest: str, *, allowed: bool = False, **more: float) -> PolicyDecision:
@@ -83,9 +85,9 @@ class RateLimitPlugin(PolicyPlugin):
             },
         )
 
-    def _recent(self, principal_id: str, now: float) -> "array[float]":
+    def _recent(self, principal: str, now: float) -> "array[float]":
         """The principal's calls that still count."""
-        calls = self._calls.get(principal_id)
+        calls = self._calls.get(principal)
         if calls is None:
             return array("d")
         expired = bisect_right(calls, now - self.window_seconds)
@@ -96,8 +98,8 @@ class RateLimitPlugin(PolicyPlugin):
     def _forget_idle(self, now: float) -> None:
         """Drop the principals none of whose calls count any more; they are the first ones."""
         while self._calls:
-            principal_id, calls = next(iter(self._calls.items()))
+            principal, calls = next(iter(self._calls.items()))
             if calls[-1] > now - self.window_seconds:
                 return
             self._tracked -= len(calls)
-            del self._calls[principal_id]
+            del self._calls[principal]

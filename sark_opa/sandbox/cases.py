@@ -57,6 +57,7 @@ class Step(_Strict):
     expect: Expectation
     at: AwareDatetime = datetime(2026, 1, 5, 12, tzinfo=UTC)
     principal_id: str = "user-1"
+    org: str = "acme"
     resource_id: str = "openai"
     capability_id: str = "chat.completions"
     action: str = "invoke"
@@ -138,6 +139,7 @@ async def _run_case(host: PluginHost, folder: Path, case: Case) -> CaseResult:
 def _question(step: Step) -> Question:
     return Question(
         principal_id=step.principal_id,
+        org=step.org,
         resource_id=step.resource_id,
         capability_id=step.capability_id,
         action=step.action,

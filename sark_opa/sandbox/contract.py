@@ -71,6 +71,7 @@ class Question(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     arguments: Mapping[str, Any]
     environment: Mapping[str, Any]
     timestamp: datetime
+    org: str = ""
 
 
 @dataclass(frozen=True, slots=True)

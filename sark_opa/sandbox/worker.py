@@ -120,6 +120,7 @@ class Worker:
             question.environment,  # type: ignore[arg-type]  # same
             question.timestamp,
             _decode_facts(ask.facts),
+            question.org,
         )
         decision = self._loop.run(self._plugin.evaluate(context))
         if not isinstance(decision, PolicyDecision):

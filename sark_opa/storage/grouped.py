@@ -30,7 +30,7 @@ _released: Final = msgspec.json.Decoder(list[ReleaseAnswer])
 
 
 class Release(msgspec.Struct, frozen=True):
-    """A hold to release; with `only_if_asked_once`, unless its request has been repeated."""
+    """A hold to release; with `only_if_asked_once`, one to take back, unless it was asked for again."""
 
     org: str
     request_id: str

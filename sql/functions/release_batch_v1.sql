@@ -1,7 +1,9 @@
--- End many holds unused. p_releases: an array of {org, request_id, only_if_asked_once},
--- each (org, request_id) at most once. With only_if_asked_once a hold stays that somebody has come back for. Answers
--- [[status, hold], …] in the same order; status is released (now or before), ended (settled or expired) or unknown:
--- there was no such hold to release, or it stays.
+-- End many holds unused. p_releases: an array of {org, request_id, only_if_asked_once}, each (org, request_id) at most
+-- once. Answers [[status, hold], …] in the same order; status is released (now or before), ended (settled or expired)
+-- or unknown: there is no such hold to release.
+--
+-- With only_if_asked_once the hold is one whose asker was told that nothing was granted. It is taken back without a
+-- trace, so that the same request may be asked again; unless somebody has come back for it already, then it stays.
 create or replace function sark.release_batch_v1(p_releases jsonb, p_now timestamptz default null) returns json
 language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -9,8 +11,10 @@ set jit = off as $$
 declare
   v_orgs text[];
   v_requests text[];
+  v_taken_back boolean[];
 begin
-  select array_agg(h.org), array_agg(h.request_id) into v_orgs, v_requests
+  select array_agg(h.org), array_agg(h.request_id), array_agg(coalesce(r.only_if_asked_once, false))
+  into v_orgs, v_requests, v_taken_back
   from (
     select * from jsonb_to_recordset(p_releases) r(org text, request_id text, only_if_asked_once boolean)
     order by r.org collate "C", r.request_id collate "C"
@@ -24,8 +28,11 @@ begin
     perform sark.move_v1(v_orgs, v_requests, array_fill(0::bigint, array[cardinality(v_orgs)]),
       array_fill(true, array[cardinality(v_orgs)]));
     update sark.holds h set state = 'released', ended_at = coalesce(p_now, clock_timestamp())
-    from unnest(v_orgs, v_requests) k(org, request_id)
-    where h.org = k.org and h.request_id = k.request_id;
+    from unnest(v_orgs, v_requests, v_taken_back) k(org, request_id, taken_back)
+    where h.org = k.org and h.request_id = k.request_id and not k.taken_back;
+    delete from sark.holds h
+    using unnest(v_orgs, v_requests, v_taken_back) k(org, request_id, taken_back)
+    where h.org = k.org and h.request_id = k.request_id and k.taken_back;
   end if;
 
   return (

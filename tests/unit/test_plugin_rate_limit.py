@@ -69,7 +69,7 @@ async def test_idle_principals_are_forgotten():
     for number in range(1_000):
         assert _decide(plugin, f"user-{number}", NOON).allowed
     assert _decide(plugin, "late", NOON + timedelta(seconds=60)).allowed
-    assert list(plugin._calls) == ["late"]
+    assert list(plugin._calls) == ["/late"]
     assert plugin._tracked == 1
 
 
