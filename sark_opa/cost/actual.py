@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sark_opa.cost.catalog import PPM, Catalog
-from sark_opa.cost.compile import BATCH_TIER, DEFAULT_TIER, Moment, PricedModel, tier_of
-from sark_opa.cost.demand import AUTO_TIER
+from sark_opa.cost.compile import AUTO_TIER, BATCH_TIER, DEFAULT_TIER, Moment, PricedModel, tier_of
 from sark_opa.cost.estimate import nanousd_of, times_ppm
 from sark_opa.cost.prices import PriceBook
 from sark_opa.cost.readings import Reading

@@ -58,6 +58,8 @@ class ModelFacts:
         encoding: vocabulary to count with; the model's own where `exact`.
         ratio_ppm: tokens of the model for a million tokens of `encoding`.
         exact: whether counting by `encoding` is counting as the provider does.
+        framed: whether messages have the frames OpenAI publishes; others have chat templates of their own.
+        template: tokens the model's chat template puts before the first message.
         reasoning: thinks before answering.
         image: formula for images, None where unknown.
         geo_us_ppm: price multiplier for inference pinned to the US, parts per million.
@@ -68,6 +70,8 @@ class ModelFacts:
     encoding: EncodingName = "o200k_base"
     ratio_ppm: int = int(RATIO_UNKNOWN * PPM)
     exact: bool = False
+    framed: bool = False
+    template: int = 0
     reasoning: bool = False
     image: ImageFormula | None = None
     geo_us_ppm: int = PPM
@@ -88,6 +92,7 @@ class _Family(_Strict):
     context_window: _Tokens | None = None
     encoding: EncodingName | None = None
     ratio: _Factor = Decimal(1)
+    template: _Tokens | None = None
     reasoning: bool = False
     image: ImageFormula | None = None
     geo_us: _Factor = Decimal(1)
@@ -99,6 +104,8 @@ class _Family(_Strict):
             encoding=self.encoding or "o200k_base",
             ratio_ppm=int(self.ratio * PPM),
             exact=self.encoding is not None,
+            framed=self.encoding is not None and self.template is None,
+            template=self.template or 0,
             reasoning=self.reasoning,
             image=self.image,
             geo_us_ppm=int(self.geo_us * PPM),

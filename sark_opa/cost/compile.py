@@ -27,6 +27,8 @@ from sark_opa.cost.units import BY_PRICE_KEY, femtousd_per_unit
 
 DEFAULT_TIER: Final = "default"
 BATCH_TIER: Final = "batch"
+AUTO_TIER: Final = "auto"
+"""The request leaves the service tier to the account's settings."""
 _TIERS: Final = {
     "standard": DEFAULT_TIER,
     "auto": DEFAULT_TIER,
@@ -38,6 +40,7 @@ _TIERS: Final = {
     "provisioned_throughput": "provisioned",
 }
 """The providers' words for a service tier, to ours."""
+_REACHED_KEPT: Final = 64
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -137,11 +140,17 @@ class PricedModel:
     """Tiers with rates of their own, at any time."""
     _by_tier: dict[str, tuple[int, ...]] = field(default_factory=dict, init=False, repr=False)
     _cards: dict[tuple[int, int, tuple[int, ...]], RateCard] = field(default_factory=dict, init=False, repr=False)
+    _reached: dict[tuple[int, str, frozenset[str] | None], frozenset[RateCard]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+    _hourly: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.tiers = frozenset(variant.tier for variant in self.variants)
         for index, variant in enumerate(self.variants):
             self._by_tier[variant.tier] = (*self._by_tier.get(variant.tier, ()), index)
+        conditions = [when for when, _ in self.standard] + [variant.when for variant in self.variants]
+        self._hourly = any(when.clock_us is not None for when in conditions)
 
     @property
     def priced(self) -> bool:
@@ -181,6 +190,36 @@ class PricedModel:
             same = (known for known in self._cards.values() if known.rates == made.rates)
             card = self._cards[slot] = next(same, made)
         return card
+
+    def cards(self, moment: Moment, asked: str, allowed: frozenset[str] | None) -> frozenset[RateCard]:
+        """The rate cards a call can be served on at that moment.
+
+        Args:
+            moment: of the call.
+            asked: the service tier in the request; `auto` leaves it to the account.
+            allowed: tiers the account can reach when the request leaves it open; None: all.
+        """
+        # Without prices by the hour, a day's calls are all served on the same cards.
+        slot = (-1 if self._hourly else moment.day, asked, allowed)
+        cards = None if self._hourly else self._reached.get(slot)
+        if cards is None:
+            cards = frozenset([self.card(moment, tier) for tier in self._reachable(asked, allowed)])
+            if len(self._reached) >= _REACHED_KEPT:
+                self._reached.clear()
+            self._reached[slot] = cards
+        return cards
+
+    def _reachable(self, asked: str, allowed: frozenset[str] | None) -> frozenset[str]:
+        if asked == BATCH_TIER:
+            return frozenset({BATCH_TIER})
+        if asked == AUTO_TIER:
+            reachable = self.tiers - {BATCH_TIER}
+            if allowed is not None:
+                reachable &= allowed
+        else:
+            reachable = self.tiers & {asked}
+        # Variants by something else than a service tier (a search mode, a route) are never in the request's hand.
+        return reachable | {DEFAULT_TIER} | {tier for tier in self.tiers if ":" in tier}
 
     def _override(self, moment: Moment) -> int:
         return _last_active([override.when for override in self.overrides], moment) if self.overrides else -1

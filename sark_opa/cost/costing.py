@@ -16,8 +16,8 @@ from typing import Any, Final
 from sark_opa.cost.actual import ActualCost, Bill
 from sark_opa.cost.body import mapping
 from sark_opa.cost.catalog import PPM, EncodingName, ModelFacts, bundled_catalog
-from sark_opa.cost.compile import BATCH_TIER, Moment, PricedModel, tier_of
-from sark_opa.cost.demand import AUTO_TIER, Demand
+from sark_opa.cost.compile import AUTO_TIER, BATCH_TIER, Moment, PricedModel, tier_of
+from sark_opa.cost.demand import Demand
 from sark_opa.cost.estimate import Call, Estimate, TokenCounts
 from sark_opa.cost.estimators import CostEstimate, CostEstimator, InvocationRequest
 from sark_opa.cost.overlay import Overlay
@@ -83,6 +83,10 @@ class Costing:
         custom = self._registered(call)
         if custom is not None:
             return await self._custom(custom, call)
+        return await self.estimate_listed(call, at)
+
+    async def estimate_listed(self, call: Call, at: datetime) -> Estimate:
+        """The same by the price list and the overlay alone, whatever estimators are registered."""
         if _many_messages(call.arguments):
             return await asyncio.to_thread(self.estimate_now, call, at)
         read = self._read(call, at)
@@ -221,6 +225,7 @@ class Costing:
             moment=moment,
             terms=target.terms,
             declared=declared,
+            versions=self._book.versions(provider, model),
         )
 
     def _priced(self, provider: str | None, model: str | None, moment: Moment) -> PricedModel | None:

@@ -10,13 +10,12 @@ from typing import Any, Final, Literal
 import msgspec
 
 from sark_opa.cost.catalog import ModelFacts
+from sark_opa.cost.compile import AUTO_TIER
 from sark_opa.cost.errors import ArgumentsInvalidError
 from sark_opa.cost.images import Size, image_tokens
 from sark_opa.cost.rates import TEXT
 from sark_opa.cost.tokens import TextMeter
 
-AUTO_TIER: Final = "auto"
-"""The request leaves the service tier to the account's settings."""
 SERVER_TOOL: Final = "server_tool"
 """Why the input cannot be known: a tool on the provider's side reads on its own."""
 
@@ -38,7 +37,7 @@ class Demand:
         modalities_out: kinds of output.
         generates: an answer is generated (an embedding has none).
         output_limit: most tokens of one answer, as the request says; None where it does not.
-        output_extra: tokens that may be billed as output beyond the limit (a prediction, a thinking budget).
+        output_extra: tokens each answer may be billed as output beyond the limit (a prediction, a thinking budget).
         output_floor: smallest `output_limit` the provider takes for this request.
         choices: answers asked for.
         limit_per_pass: the limit holds for each pass, not for the whole answer.
@@ -86,6 +85,15 @@ class Demand:
             ArgumentsInvalidError: something JSON cannot say, or nested too deep.
         """
         self.meter.add(json_text(value, path))
+
+    def unread(self, fields: Mapping[str, Any], path: str) -> None:
+        """Count fields no published API has: nothing is expected of them, but some endpoint may read them.
+
+        Raises:
+            ArgumentsInvalidError: something JSON cannot say, or nested too deep.
+        """
+        if fields:
+            self.fixed(0, self.meter.measure(json_text(fields, path)).upper)
 
     def fixed(self, tokens: int, upper: int | None = None) -> None:
         """Count tokens that are no text of the body."""

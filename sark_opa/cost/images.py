@@ -25,6 +25,8 @@ _TILE: Final = 512
 _CLAUDE_PATCH: Final = 28
 _GEMINI_TILE: Final = 258
 _GEMINI_SMALL: Final = 384
+_GIF_EXTENSION: Final = 0x21
+_GIF_PICTURE: Final = 0x2C
 _JPEG_MARK: Final = 0xFF
 _JPEG_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SIDE_MAX: Final = 100_000
@@ -63,7 +65,7 @@ def _size(head: bytes) -> Size | None:
         if head.startswith(b"\x89PNG\r\n\x1a\n"):
             return Size(*struct.unpack(">II", head[16:24]))
         if head.startswith((b"GIF87a", b"GIF89a")):
-            return Size(*struct.unpack("<HH", head[6:10]))
+            return _gif(head)
         if head.startswith(b"\xff\xd8"):
             return _jpeg(head)
         if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -71,6 +73,21 @@ def _size(head: bytes) -> Size | None:
     except (struct.error, IndexError):
         return None
     return None
+
+
+def _gif(head: bytes) -> Size | None:
+    """The screen, or the first picture where it is larger than that: decoders show all of it."""
+    screen = struct.unpack("<HH", head[6:10])
+    at = 13 + (3 << (head[10] & 7) + 1 if head[10] & 0x80 else 0)
+    while head[at] == _GIF_EXTENSION:
+        at += 2
+        while head[at]:
+            at += head[at] + 1
+        at += 1
+    if head[at] != _GIF_PICTURE:
+        return None
+    left, top, width, height = struct.unpack("<HHHH", head[at + 1 : at + 9])
+    return Size(max(screen[0], left + width), max(screen[1], top + height))
 
 
 def _jpeg(head: bytes) -> Size | None:

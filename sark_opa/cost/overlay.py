@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
+from genai_prices.data import providers as listed_providers
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -26,7 +28,8 @@ from pydantic import (
 )
 
 from sark_opa.cost import yaml_exact
-from sark_opa.cost.compile import When
+from sark_opa.cost.aliases import provider_id
+from sark_opa.cost.compile import DEFAULT_TIER, When, tier_of
 from sark_opa.cost.rates import Rate
 from sark_opa.cost.units import BY_PRICE_KEY, UNITS, Unit, femtousd_per_unit
 from sark_opa.errors import ConfigurationError
@@ -44,6 +47,8 @@ Tokens = Annotated[int, Field(ge=1, le=10**9)]
 Tier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Ttl = Literal["5m", "1h"]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
+Provider = Annotated[Name, AfterValidator(provider_id)]
+"""A provider by its id in the price list, an alias of it, or an operator's own; kept as the id."""
 
 
 class _Strict(BaseModel):
@@ -90,7 +95,7 @@ class ModelEntry(UnitPrices):
     Of several entries that match and are in force, the last in the file counts.
     """
 
-    provider: Name
+    provider: Provider
     model: Name
     from_: date | None = Field(default=None, alias="from")
     until: date | None = None
@@ -111,13 +116,16 @@ class ModelEntry(UnitPrices):
             unpriced = {unit.key for unit, _ in above.items()} - priced
             if unpriced:
                 raise ValueError(f"above: {', '.join(sorted(unpriced))} has no price below the threshold")
+        plain = [tier for tier in self.service_tiers if tier_of(tier) != tier or tier == DEFAULT_TIER]
+        if plain:
+            raise ValueError(f"service_tiers.{plain[0]}: is {tier_of(plain[0])}; standard prices stand in usd_per_mtok")
         if self.free and (priced or self.service_tiers or self.multiplier):
             raise ValueError("a free model has no prices")
         return self
 
     def matches(self, provider: str, model: str) -> bool:
         """Whether the entry is about that model; patterns are shell-like and ignore case."""
-        return self.provider.lower() == provider and fnmatchcase(model.lower(), self.model.lower())
+        return self.provider == provider and fnmatchcase(model.lower(), self.model.lower())
 
     def when(self) -> When:
         """The days the entry is in force, from midnight UTC."""
@@ -166,7 +174,7 @@ class Overlay(_Strict):
 
     version: Literal[1] = 1
     currency: str = "USD"
-    providers: dict[Name, ProviderEntry] = Field(default_factory=dict)
+    providers: dict[Provider, ProviderEntry] = Field(default_factory=dict)
     resources: dict[Name, ResourceEntry] = Field(default_factory=dict)
     models: tuple[ModelEntry, ...] = Field(default=(), strict=False)
 
@@ -176,6 +184,24 @@ class Overlay(_Strict):
         if currency != "USD":
             raise ValueError(f"prices are in USD; {currency!r} is not converted, write the amounts in USD")
         return currency
+
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _named_once(cls, providers: object) -> object:
+        if isinstance(providers, dict):
+            ids = [provider_id(name) for name in providers if isinstance(name, str)]
+            twice = sorted({name for name in ids if ids.count(name) > 1})
+            if twice:
+                raise ValueError(f"{twice[0]} is written twice, under two names")
+        return providers
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        known = {provider.id for provider in listed_providers} | {entry.provider for entry in self.models}
+        unknown = sorted(self.providers.keys() - known)
+        if unknown:
+            raise ValueError(f"providers.{unknown[0]}: neither in the price list nor priced under models")
+        return self
 
     @property
     def digest(self) -> str:

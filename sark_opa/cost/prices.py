@@ -7,7 +7,8 @@ an instant is given, so the cache never goes stale.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import version
@@ -16,29 +17,12 @@ from typing import Final, TypeVar
 from genai_prices.data import providers as listed_providers
 from genai_prices.types import ModelInfo, Provider
 
+from sark_opa.cost.aliases import provider_id
 from sark_opa.cost.catalog import PPM
-from sark_opa.cost.compile import DEFAULT_TIER, Moment, Override, PricedModel, Variant, When, compile_model
+from sark_opa.cost.compile import Moment, Override, PricedModel, Variant, When, compile_model
 from sark_opa.cost.overlay import ModelEntry, Overlay
 from sark_opa.cost.rates import Rate
 from sark_opa.cost.units import UNITS
-
-ALIASES: Final[Mapping[str, str]] = {
-    "azure-openai": "azure",
-    "azure_openai": "azure",
-    "bedrock": "aws",
-    "amazon-bedrock": "aws",
-    "gemini": "google",
-    "google-gemini": "google",
-    "google-vertex": "google",
-    "vertex": "google",
-    "vertex-ai": "google",
-    "vertex_ai": "google",
-    "claude": "anthropic",
-    "xai": "x-ai",
-    "together-ai": "together",
-    "together_ai": "together",
-}
-"""What gateways call a provider, to its id in the price list."""
 
 _T = TypeVar("_T")
 
@@ -59,18 +43,19 @@ class PriceBook:
         if overlay is not None:
             self.revision += f"+ov-{overlay.digest}"
         self._listed = {provider.id: provider for provider in listed_providers}
-        self._own = frozenset(entry.provider.lower() for entry in self.overlay.models) - self._listed.keys()
+        self._own = frozenset(entry.provider for entry in self.overlay.models) - self._listed.keys()
         self.find = lru_cache(maxsize=4096)(self._find)
         """`find(provider, model)`: the model with its prices, or None; the last 4096 answers are kept."""
         self.provider_for = lru_cache(maxsize=4096)(self._provider_for)
         """`provider_for(model)`: the provider whose naming the model follows, or None."""
+        self.versions = lru_cache(maxsize=4096)(self._versions)
+        """`versions(provider, model)`: dated models that may serve a call by that name, cached too."""
         self._dearest = lru_cache(maxsize=256)(self._dearest_on)
 
     def provider_named(self, name: str) -> str | None:
         """The provider of that id or alias, or None."""
-        lowered = name.strip().lower()
-        lowered = ALIASES.get(lowered, lowered)
-        return lowered if lowered in self._listed or lowered in self._own else None
+        known = provider_id(name)
+        return known if known in self._listed or known in self._own else None
 
     def default(self, provider: str, model: str, moment: Moment) -> PricedModel | None:
         """The price for a model the provider does not list: of each unit the dearest it has that day, or None."""
@@ -82,8 +67,8 @@ class PriceBook:
     def _provider_for(self, model: str) -> str | None:
         name = model.lower()
         for entry in self.overlay.models:
-            if entry.matches(entry.provider.lower(), name) and entry.model not in {"*", "**"}:
-                return entry.provider.lower()
+            if entry.matches(entry.provider, name) and entry.model not in {"*", "**"}:
+                return entry.provider
         prefix, _, rest = name.partition("/")
         if rest and (named := self.provider_named(prefix)) is not None:
             return named
@@ -107,6 +92,16 @@ class PriceBook:
             base = _overlaid(base, entries)
         return base if base.priced or base.overrides or base.free else None
 
+    def _versions(self, provider: str, model: str) -> tuple[PricedModel, ...]:
+        # An Azure deployment is often named after a model and runs whichever version was chosen for it; elsewhere a
+        # plain name means one version, which is listed under it.
+        name = model.lower()
+        if provider != "azure" or any(entry.matches(provider, name) for entry in self.overlay.models):
+            return ()
+        dated = re.compile(re.escape(name.replace("gpt-35", "gpt-3.5")) + r"-(\d{4}-\d\d-\d\d|\d{4})$")
+        found = (self.find(provider, listed.id) for listed in self._models(self._listed[provider]))
+        return tuple(version for version in found if version is not None and dated.match(version.id))
+
     def _match(self, provider_id: str, name: str) -> ModelInfo | None:
         provider = self._listed.get(provider_id)
         if provider is None:
@@ -125,7 +120,7 @@ class PriceBook:
         models = [] if provider is None else [compile_model(provider_id, model) for model in self._models(provider)]
         rates = [rate for model in models for rate in model.rates_on(day)]
         for entry in self.overlay.models:
-            if entry.provider.lower() == provider_id and entry.when().active(Moment(day, 0)):
+            if entry.provider == provider_id and entry.when().active(Moment(day, 0)):
                 rates.extend(_all_rates(entry))
         dearest: dict[str, Rate] = {}
         for rate in rates:
@@ -157,7 +152,6 @@ def _overlaid(base: PricedModel, entries: list[ModelEntry]) -> PricedModel:
         Variant(tier, entry.when(), {unit.key: Rate(unit, femtousd) for unit, femtousd in prices.items()})
         for entry in reversed(entries)
         for tier, prices in entry.service_tiers.items()
-        if tier != DEFAULT_TIER
     )
     overrides = tuple(
         Override(

@@ -50,7 +50,7 @@ class ProviderCostEstimator(CostEstimator):
             {**request.arguments, "model": model},
             request.context.get("usage"),
         )
-        return self._told(await self._costing.estimate(call, datetime.now(UTC)))
+        return self._told(await self._costing.estimate_listed(call, datetime.now(UTC)))
 
     async def record_actual_cost(
         self, request: InvocationRequest, result: InvocationResult, resource_metadata: dict[str, Any]
@@ -136,10 +136,12 @@ class AnthropicCostEstimator(ProviderCostEstimator):
 def _usage_of(result: InvocationResult) -> Mapping[str, Any] | None:
     usage = result.metadata.get("usage")
     if isinstance(usage, Mapping):
-        return {**result.metadata, "usage": usage}
-    carried = result.result
-    if isinstance(carried, Mapping) and any(
-        isinstance(carried.get(key), Mapping) for key in ("usage", "usageMetadata")
-    ):
-        return carried
-    return None
+        return usage if _carries_usage(usage) else {**result.metadata, "usage": usage}
+    return result.result if _carries_usage(result.result) else None
+
+
+def _carries_usage(response: Any) -> bool:
+    """Whether this is a whole response with its usage in it."""
+    return isinstance(response, Mapping) and any(
+        isinstance(response.get(key), Mapping) for key in ("usage", "usageMetadata", "usage_metadata")
+    )

@@ -11,20 +11,18 @@ a token, it was bounded at its dearest.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from sark_opa.cost.catalog import PPM, EncodingName, ModelFacts
-from sark_opa.cost.compile import BATCH_TIER, DEFAULT_TIER, Moment, PricedModel
-from sark_opa.cost.demand import AUTO_TIER, Demand
+from sark_opa.cost.compile import AUTO_TIER, BATCH_TIER, DEFAULT_TIER, Moment, PricedModel
+from sark_opa.cost.demand import Demand
 from sark_opa.cost.estimate import Bound, BoundLine, Estimate, OutputLimit, TokenCounts, nanousd_of, times_ppm
 from sark_opa.cost.rates import ALL_MODALITIES, RateCard
 from sark_opa.cost.terms import Declared, Terms
 from sark_opa.cost.units import UNITS
 from sark_opa.cost.volumes import InputVolume, OutputVolume, input_volume, output_volume
 
-_DEFAULT_ONLY: Final = frozenset({DEFAULT_TIER})
-_OPEN_ENDED: Final = frozenset({"document_pages", "pixels", "messages", "rerank"})
-"""Families of units whose number no request body limits."""
 _NEVER_DEARER: Final = frozenset({AUTO_TIER, DEFAULT_TIER, "flex", BATCH_TIER})
 """Tiers that cost at most the standard price; any other without a price in the list may cost more."""
 _ZEPTO_PER_NANO: Final = 10**12
@@ -44,6 +42,7 @@ class Quote:
         moment: Moment,
         terms: Terms,
         declared: Declared,
+        versions: tuple[PricedModel, ...] = (),
     ) -> None:
         self._demand = demand
         self._model = model
@@ -53,6 +52,7 @@ class Quote:
         self._moment = moment
         self._terms = terms
         self._declared = declared
+        self._versions = versions
         self._card = model.card(moment, demand.tier)
         self._contract_ppm = times_ppm(terms.multiplier_ppm, model.multiplier_ppm(moment))
 
@@ -137,12 +137,9 @@ class Quote:
         if not tier_known and self._model.source != "default":
             demand.note(f"tier_unpriced_{demand.tier}")
             bounded = False
-        heard = "audio" in demand.modalities_in | demand.modalities_out
-        for rate in card.rates:
-            family = rate.unit.family
-            # Citations (Perplexity) are billed beside the answer the request limits.
-            open_ended = family in _OPEN_ENDED or rate.unit.key == "output_citation_tokens"
-            if open_ended or (family == "durations" and (heard or not card.bills_tokens)):
+        for rate in card.open_ended:
+            silent = card.bills_tokens and "audio" not in demand.modalities_in | demand.modalities_out
+            if rate.unit.family != "durations" or not silent:
                 demand.note(f"unbounded_{rate.unit.key}")
                 bounded = False
         for key, most in demand.fees.items():
@@ -159,13 +156,21 @@ class Quote:
         modalities = demand.modalities_in if demand.visible else ALL_MODALITIES
         token_ppm = times_ppm(self._contract_ppm, self._geo_ppm(certain=False))
         lines: set[BoundLine] = set()
-        for card in {self._model.card(self._moment, tier) for tier in self._tiers()}:
+        for card in self._cards():
             into = card.ceiling("input", input_max, modalities=modalities, cache_ttls=terms.cache_ttls) * input_max
             per_token = card.ceiling("output", input_max, modalities=demand.modalities_out) * token_ppm
-            fees = card.fees(self._fees(card, largest=True))
+            fees = card.fees(self._fees(card, largest=True) if demand.fees else {})
             fixed = into * token_ppm + per_token * out.extra + fees * self._contract_ppm
             lines.add(BoundLine(fixed + terms.per_call_nanousd * _ZEPTO_PER_NANO, per_token * (out.answers or 0)))
         return tuple(lines)
+
+    def _cards(self) -> Collection[RateCard]:
+        """The rate cards the call can be served on, by tier and by version of the model."""
+        asked, allowed = self._demand.tier, self._terms.service_tiers
+        cards = self._model.cards(self._moment, asked, allowed)
+        for version in self._versions:
+            cards |= version.cards(self._moment, asked, allowed)
+        return cards
 
     def _fees(self, card: RateCard, *, largest: bool) -> dict[str, int]:
         """Units beside tokens, at their limits or as expected (one use of each tool)."""
@@ -178,12 +183,12 @@ class Quote:
 
     def _expected(self, input_tokens: int, output_tokens: int) -> int:
         card = self._card
-        usage = {"input_tokens": input_tokens, "output_tokens": output_tokens} | self._fees(card, largest=False)
+        tokens, fees = card.plain(input_tokens, output_tokens)
+        if self._demand.fees:
+            fees = card.fees(self._fees(card, largest=False))
         token_ppm = times_ppm(self._contract_ppm, self._geo_ppm(certain=True))
         zeptousd = self._terms.per_call_nanousd * _ZEPTO_PER_NANO
-        for key, femtousd in card.charge(usage).items():
-            tokens = UNITS[key].family == "tokens"
-            zeptousd += femtousd * (token_ppm if tokens else self._contract_ppm)
+        zeptousd += tokens * token_ppm + fees * self._contract_ppm
         passed = [threshold for threshold in card.thresholds if threshold < input_tokens]
         if passed:
             self._demand.note(f"tier_above_{passed[-1]}")
@@ -195,22 +200,6 @@ class Quote:
             return PPM
         pinned = self._demand.geo == "us" or (self._demand.geo is None and not certain)
         return self._facts.geo_us_ppm if pinned else PPM
-
-    def _tiers(self) -> frozenset[str]:
-        """The service tiers the call can be served on."""
-        asked, priced = self._demand.tier, self._model.tiers
-        if asked == BATCH_TIER:
-            return frozenset({BATCH_TIER})
-        if not priced:
-            return _DEFAULT_ONLY
-        if asked == AUTO_TIER:
-            reachable = priced - {BATCH_TIER}
-            if self._terms.service_tiers is not None:
-                reachable &= self._terms.service_tiers
-        else:
-            reachable = priced & {asked}
-        # Variants by something else than a service tier (a search mode, a route) are never in the request's hand.
-        return _DEFAULT_ONLY | reachable | {tier for tier in priced if ":" in tier}
 
     def _bound(self, into: InputVolume, out: OutputVolume, expected: int, upper: int | None) -> Bound:
         if upper is None:

@@ -17,6 +17,8 @@ from sark_opa.errors import UsageError
 TEXT: Final = frozenset({"text"})
 ALL_MODALITIES: Final = frozenset({"text", "audio", "image", "video"})
 ALL_TTLS: Final = frozenset({"5m", "1h"})
+_OPEN_ENDED: Final = frozenset({"document_pages", "durations", "pixels", "messages", "rerank"})
+"""Families of units whose number no request body limits; seconds only where there is sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class RateCard:
         "_rates",
         "bills_input",
         "bills_tokens",
+        "open_ended",
         "thresholds",
     )
 
@@ -77,6 +80,8 @@ class RateCard:
         """Whether input of any kind has a rate."""
         self.thresholds = tuple(sorted({threshold for rate in self._rates for threshold, _ in rate.tiers}))
         """Numbers of input tokens past which rates change."""
+        self.open_ended = tuple(rate for rate in self._rates if _open_ended(rate.unit))
+        """Rates of units whose number no request body limits."""
         self._covered: dict[str, bool] = {}
         self._ceilings: dict[tuple[str, frozenset[str], frozenset[str]], tuple[int, tuple[Rate, ...]]] = {}
 
@@ -126,6 +131,14 @@ class RateCard:
                     charged[key] = femtousd
         return charged
 
+    def plain(self, input_tokens: int, output_tokens: int) -> tuple[int, int]:
+        """What `charge` makes of these alone: cost of the tokens, and of the request itself, 10⁻¹⁵ USD."""
+        into, out, request = map(self._by_key.get, ("input_tokens", "output_tokens", "requests"))
+        tokens = input_tokens * into.at(input_tokens) if into else 0
+        if out:
+            tokens += output_tokens * out.at(input_tokens)
+        return tokens, request.at(input_tokens) if request else 0
+
     def fees(self, counts: Mapping[str, int]) -> int:
         """Cost of units beside tokens, and of the request itself, 10⁻¹⁵ USD."""
         return sum(self.charge(counts).values()) if counts or "requests" in self._by_key else 0
@@ -147,6 +160,11 @@ class RateCard:
             self._ceilings[slot] = known
         flat, tiered = known
         return max(flat, *(rate.dearest(input_tokens_max) for rate in tiered)) if tiered else flat
+
+
+def _open_ended(unit: Unit) -> bool:
+    # Citations (Perplexity) are billed beside the answer the request limits.
+    return unit.family in _OPEN_ENDED or unit.key == "output_citation_tokens"
 
 
 def _reachable(unit: Unit, direction: str, modalities: frozenset[str], cache_ttls: frozenset[str]) -> bool:

@@ -73,6 +73,17 @@ def count(body: JsonObject, name: str, path: str) -> int:
     return number(body.get(name), f"{path}.{name}")
 
 
+def stated(body: JsonObject, name: str, path: str) -> int:
+    """A count that every complete usage of this shape carries: what is absent is unknown, not 0.
+
+    Raises:
+        UsageError: absent, or not a whole number from 0 to a million million.
+    """
+    if body.get(name) is None:
+        raise UsageError(f"{path}.{name} is missing; the usage of a whole answer carries it", path=f"{path}.{name}")
+    return count(body, name, path)
+
+
 def part(body: JsonObject, *names: str) -> JsonObject:
     """The first of these objects inside the body; empty where there is none.
 
@@ -88,6 +99,20 @@ def part(body: JsonObject, *names: str) -> JsonObject:
     return {}
 
 
+def listed(body: JsonObject, name: str) -> list[Any]:
+    """A list inside the body; empty where it is absent.
+
+    Raises:
+        UsageError: it is no list.
+    """
+    value = body.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list | tuple):
+        raise UsageError(f"{name} is no list", path=name)
+    return list(value)
+
+
 def objects(body: JsonObject, name: str) -> list[JsonObject]:
     """The objects of a list inside the body; empty where it is absent.
 
@@ -95,11 +120,9 @@ def objects(body: JsonObject, name: str) -> list[JsonObject]:
         UsageError: it is no list of objects.
     """
     value = body.get(name)
-    if value is None:
-        return []
-    if not isinstance(value, list | tuple) or not all(isinstance(item, Mapping) for item in value):
+    if not isinstance(value, list | tuple | None) or not all(isinstance(item, Mapping) for item in value or ()):
         raise UsageError(f"{name} is no list of objects", path=name)
-    return list(value)
+    return list(value or ())
 
 
 def word(body: JsonObject, name: str) -> str | None:
@@ -128,17 +151,41 @@ def same(first_name: str, first: int, second_name: str, second: int) -> None:
         raise UsageError(f"{first_name} ({first}) differs from {second_name} ({second})", path=first_name)
 
 
-def overlaps(counts: dict[str, int], kinds: Mapping[str, int], total: int, cached: int) -> None:
-    """Add how much of each kind of input was read from a cache, where the provider does not say.
+def overlaps(
+    counts: dict[str, int], kinds: Mapping[str, int], *, total: int, read: int, written: int = 0, told: bool = False
+) -> None:
+    """Add how much of each kind of input was read from a cache or written to one, where the provider does not say.
 
     Kinds and cached tokens that together exceed the input must overlap; the least overlap possible is assumed, which
     is the dearest reading.
+
+    Args:
+        counts: gets `cache_<kind>_read_tokens` and `cache_<kind>_write_tokens`.
+        kinds: tokens that are not text, by kind.
+        total: tokens of the input.
+        read: of them read from a cache.
+        written: of them written to one; never the same tokens.
+        told: `counts` already says how much of each kind was read.
     """
-    excess = cached + sum(kinds.values()) - total
-    for kind, tokens in kinds.items():
-        shared = min(max(excess, 0), tokens)
+    text = total - sum(kinds.values())
+    left = dict(kinds)
+    if told:
+        for kind in kinds:
+            left[kind] -= counts[f"cache_{kind}_read_tokens"]
+        text_read = read - sum(counts[f"cache_{kind}_read_tokens"] for kind in kinds)
+    else:
+        text_read = min(read, max(text - written, 0))
+        _share(counts, left, read - text_read, "read")
+    _share(counts, left, max(written - max(text - text_read, 0), 0), "write")
+
+
+def _share(counts: dict[str, int], left: dict[str, int], excess: int, what: str) -> None:
+    for kind, tokens in left.items():
+        shared = min(excess, tokens)
         excess -= shared
-        counts[f"cache_{kind}_read_tokens"] = shared
+        left[kind] -= shared
+        if shared:
+            counts[f"cache_{kind}_{what}_tokens"] = shared
 
 
 def cleaned(counts: Mapping[str, int]) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sark_opa.cost.readings import JsonObject, Reading, at_most, cleaned, count, objects, part, same
+from sark_opa.cost.readings import JsonObject, Reading, at_most, cleaned, count, objects, part, same, stated
 from sark_opa.cost.readings import word as text
 from sark_opa.errors import UsageError
 
@@ -30,7 +30,7 @@ def read_anthropic_usage(usage: JsonObject, response: JsonObject, provider: str)
         Reading(provider, _anthropic_counts(entry, f"iterations[{index}]"), model=text(entry, "model"))
         for index, entry in enumerate(objects(usage, "iterations"))
     ]
-    kinds = [entry.get("type") for entry in objects(usage, "iterations")]
+    kinds = [text(entry, "type") for entry in objects(usage, "iterations")]
     if "fallback_message" in kinds:
         # Another model answered: each attempt is billed by its own model, and the totals mix them.
         reading.notes.append("fallback_model")
@@ -44,7 +44,7 @@ def read_anthropic_usage(usage: JsonObject, response: JsonObject, provider: str)
 
 
 def _anthropic_counts(usage: JsonObject, path: str) -> dict[str, int]:
-    fresh = count(usage, "input_tokens", path)
+    fresh = stated(usage, "input_tokens", path)
     read = count(usage, "cache_read_input_tokens", path)
     lifetimes = part(usage, "cache_creation")
     short = count(lifetimes, "ephemeral_5m_input_tokens", "cache_creation")
@@ -54,7 +54,7 @@ def _anthropic_counts(usage: JsonObject, path: str) -> dict[str, int]:
         written = short + long
     elif short or long:
         same("cache_creation_input_tokens", written, "cache_creation", short + long)
-    output = count(usage, "output_tokens", path)
+    output = stated(usage, "output_tokens", path)
     thinking = count(part(usage, "output_tokens_details"), "thinking_tokens", "output_tokens_details")
     at_most("thinking_tokens", thinking, "output_tokens", output)
     return cleaned(
@@ -76,20 +76,20 @@ def read_bedrock_usage(usage: JsonObject, response: JsonObject, provider: str) -
     Raises:
         UsageError: a figure is no count, or two contradict each other.
     """
-    fresh = count(usage, "inputTokens", "usage")
+    fresh = stated(usage, "inputTokens", "usage")
     read = count(usage, "cacheReadInputTokens", "usage")
     written = count(usage, "cacheWriteInputTokens", "usage")
-    output = count(usage, "outputTokens", "usage")
+    output = stated(usage, "outputTokens", "usage")
     by_ttl: dict[str, int] = {}
     for index, entry in enumerate(objects(usage, "cacheDetails")):
         ttl = text(entry, "ttl") or "5m"
         by_ttl[ttl] = by_ttl.get(ttl, 0) + count(entry, "inputTokens", f"cacheDetails[{index}]")
     at_most("cacheDetails", sum(by_ttl.values()), "cacheWriteInputTokens", written)
-    stated = count(usage, "totalTokens", "usage")
+    total = count(usage, "totalTokens", "usage")
     # With a cache, totalTokens was seen both with and without the cached tokens.
-    if stated and not fresh + output <= stated <= fresh + read + written + output:
+    if total and not fresh + output <= total <= fresh + read + written + output:
         raise UsageError(
-            f"totalTokens ({stated}) differs from inputTokens ({fresh}) + outputTokens ({output})", path="totalTokens"
+            f"totalTokens ({total}) differs from inputTokens ({fresh}) + outputTokens ({output})", path="totalTokens"
         )
     counts = {
         "input_tokens": fresh + read + written,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sark_opa.cost.readings import JsonObject, Reading, at_most, cleaned, count, objects, overlaps, part
+from sark_opa.cost.readings import JsonObject, Reading, at_most, cleaned, count, listed, objects, overlaps, part, stated
 from sark_opa.cost.readings import word as text
 
 _KINDS: Final = {"AUDIO": "audio", "IMAGE": "image", "DOCUMENT": "image", "VIDEO": "video"}
@@ -20,6 +20,7 @@ def read_gemini_usage(usage: JsonObject, response: JsonObject, provider: str) ->
     def tokens(camel: str) -> int:
         return count({camel: _either(usage, camel)}, camel, "usageMetadata")
 
+    stated({"promptTokenCount": _either(usage, "promptTokenCount")}, "promptTokenCount", "usageMetadata")
     prompt, tools = tokens("promptTokenCount"), tokens("toolUsePromptTokenCount")
     answer = tokens("candidatesTokenCount") or tokens("responseTokenCount")
     thoughts, cached = tokens("thoughtsTokenCount"), tokens("cachedContentTokenCount")
@@ -43,7 +44,7 @@ def read_gemini_usage(usage: JsonObject, response: JsonObject, provider: str) ->
             at_most(f"cacheTokensDetails.{kind}", told.get(kind, 0), f"promptTokensDetails.{kind}", most)
             counts[f"cache_{kind}_read_tokens"] = told.get(kind, 0)
     else:
-        overlaps(counts, kinds, prompt, cached)
+        overlaps(counts, kinds, total=prompt, read=cached)
     tier = _either(usage, "trafficType")
     reading = Reading(provider, cleaned(counts), tier if isinstance(tier, str) else None)
     reading.model = text(response, "modelVersion") or text(response, "model_version")
@@ -77,7 +78,7 @@ def _grounding(response: JsonObject) -> int:
     queries = [
         query
         for candidate in objects(response, "candidates")
-        for query in part(candidate, "groundingMetadata").get("webSearchQueries") or ()
+        for query in listed(part(candidate, "groundingMetadata"), "webSearchQueries")
     ]
     per_prompt = str(response.get("modelVersion", "")).startswith(("gemini-1", "gemini-2"))
     return min(len(queries), 1) if per_prompt else len(queries)

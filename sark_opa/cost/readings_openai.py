@@ -17,6 +17,7 @@ from sark_opa.cost.readings import (
     overlaps,
     part,
     same,
+    stated,
 )
 from sark_opa.cost.readings import word as text
 from sark_opa.errors import UsageError
@@ -35,22 +36,32 @@ def read_chat_usage(usage: JsonObject, response: JsonObject, provider: str) -> R
     """
     asked = part(usage, "prompt_tokens_details")
     answered = part(usage, "completion_tokens_details")
-    prompt = count(usage, "prompt_tokens", "usage")
+    prompt = stated(usage, "prompt_tokens", "usage")
     completion = count(usage, "completion_tokens", "usage")
     cached = count(asked, "cached_tokens", "prompt_tokens_details")
-    if "cached_tokens" not in asked:  # Moonshot writes it a level higher, DeepSeek under another name
-        cached = count(usage, "cached_tokens", "usage") or count(usage, "prompt_cache_hit_tokens", "usage")
+    if "cached_tokens" not in asked:  # Moonshot writes it a level higher, others under another name
+        names = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens")
+        cached = max(count(usage, name, "usage") for name in names)
+    if "cache_write_tokens" not in asked and usage.get("cache_creation_input_tokens") is not None:
+        # Claude through a gateway that speaks Chat Completions.
+        asked = {**asked, "cache_write_tokens": count(usage, "cache_creation_input_tokens", "usage")}
     reasoning = count(answered, "reasoning_tokens", "completion_tokens_details")
+    total = count(usage, "total_tokens", "usage")
+    if usage.get("completion_tokens") is None:  # embeddings leave it out, and a usage cut short too
+        completion = max(stated(usage, "total_tokens", "usage") - prompt, 0)
     rejected = count(answered, "rejected_prediction_tokens", "completion_tokens_details")
     citations = searches = 0
     output = completion
     if provider == "perplexity":  # reports them beside the completion
         reasoning = count(usage, "reasoning_tokens", "usage")
         citations = count(usage, "citation_tokens", "usage")
-        searches = count(usage, "num_search_queries", "usage")
+        # Only deep research is billed by the search; the others' fee per request covers theirs.
+        searches = count(usage, "num_search_queries", "usage") if "citation_tokens" in usage else 0
         output += reasoning + citations
-    elif reasoning and count(usage, "total_tokens", "usage") == prompt + completion + reasoning:
+    elif reasoning and total == prompt + completion + reasoning:
         output += reasoning
+    elif provider == "google":  # only the total counts what Gemini thought
+        output = max(total - prompt, completion)
     at_most("reasoning_tokens", reasoning, "completion_tokens", output)
     at_most("rejected_prediction_tokens", rejected, "completion_tokens", output)
     counts = _input_counts(prompt, cached, asked, "prompt_tokens") | {
@@ -76,8 +87,8 @@ def read_responses_usage(usage: JsonObject, response: JsonObject, provider: str)
     """
     asked = part(usage, "input_tokens_details", "input_token_details")
     answered = part(usage, "output_tokens_details", "output_token_details")
-    prompt = count(usage, "input_tokens", "usage")
-    output = count(usage, "output_tokens", "usage")
+    prompt = stated(usage, "input_tokens", "usage")
+    output = stated(usage, "output_tokens", "usage")
     cached = count(asked, "cached_tokens", "input_tokens_details")
     reasoning = count(answered, "reasoning_tokens", "output_tokens_details")
     if reasoning and count(usage, "total_tokens", "usage") == prompt + output + reasoning:
@@ -131,8 +142,7 @@ def _input_counts(prompt: int, cached: int, details: JsonObject, total_name: str
             at_most(f"cached_tokens_details.{kind}_tokens", shared, f"{kind}_tokens", tokens)
             counts[f"cache_{kind}_read_tokens"] = shared
         at_most("cached_tokens_details", sum(counts[f"cache_{k}_read_tokens"] for k in kinds), "cached_tokens", cached)
-    else:
-        overlaps(counts, kinds, prompt - written, cached)
+    overlaps(counts, kinds, total=prompt, read=cached, written=written, told=bool(told))
     return counts
 
 

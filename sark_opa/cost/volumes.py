@@ -133,7 +133,7 @@ def output_volume(
         expected=demand.choices * (usual if limit is None else min(limit, usual)),
         limit=limit,
         answers=None if passes is None else demand.choices * passes,
-        extra=demand.output_extra,
+        extra=demand.choices * demand.output_extra,
         by_window=by_window,
     )
     stated = declared.output_tokens

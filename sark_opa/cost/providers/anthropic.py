@@ -2,7 +2,8 @@
 
 No vocabulary is public: texts are guessed and bounded by bytes. Tools add a system prompt of 159 to 530 tokens by
 model (https://docs.anthropic.com/en/docs/tool-use-pricing-and-tokens). `max_tokens` covers thinking. Server tools run
-inside one request, and the usage adds up every reading of the context; `max_uses` limits them.
+inside one request, and the usage adds up every reading of the context; `max_uses` limits them, unless the model calls
+them from code it writes, which it may run as often as it likes.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from typing import Any, Final
 
 from sark_opa.cost import body
 from sark_opa.cost.compile import DEFAULT_TIER
-from sark_opa.cost.demand import Demand, declared_types
+from sark_opa.cost.demand import Demand, declared_types, json_text
 from sark_opa.cost.errors import ArgumentsInvalidError
 from sark_opa.cost.images import size_of_base64
 
+_READ: Final = frozenset({"role", "content", "cache_control"})
 _MESSAGE: Final = (4, 16)
 _BLOCK: Final = (0, 8)
 _PROMPT: Final = (4, 32)
@@ -24,6 +26,11 @@ _TOOL: Final = (20, 64)
 _CLIENT_TOOL: Final = (700, 3_000)
 """Definitions Anthropic supplies itself: text editor 700, bash 245, computer use 735; memory is not published."""
 _CLIENT_TOOLS: Final = ("bash", "text_editor", "computer", "memory")
+_CALLED_DIRECTLY: Final = ("web_search_20250305", "web_fetch_20250910")
+"""Versions without dynamic filtering: later ones run code inside the request even when no such tool is declared."""
+_CITED: Final = 256
+_THINKING: Final = (32, 96)
+"""Thinking adds a short system prompt of its own."""
 
 
 def read_messages(arguments: Mapping[str, Any], demand: Demand) -> None:
@@ -39,6 +46,8 @@ def read_messages(arguments: Mapping[str, Any], demand: Demand) -> None:
         body.text(message.get("role"), f"{where}.role")
         demand.fixed(*_MESSAGE)
         _content(message.get("content"), f"{where}.content", demand)
+        if len(message) > 2:  # noqa: PLR2004  # more than role and content: what a compatible endpoint may read too
+            demand.unread({key: value for key, value in message.items() if key not in _READ}, where)
     if arguments.get("system") is not None:
         _content(arguments["system"], f"{path}.system", demand)
     _tools(arguments, demand, path)
@@ -46,6 +55,8 @@ def read_messages(arguments: Mapping[str, Any], demand: Demand) -> None:
     demand.limit_per_pass = True
     budget = body.count(body.part(arguments, "thinking", path), "budget_tokens", f"{path}.thinking", least=0)
     demand.output_floor = (budget or 0) + 1
+    if arguments.get("thinking") is not None:
+        demand.fixed(*_THINKING)
     demand.tier = "fast" if body.word(arguments, "speed", path) == "fast" else DEFAULT_TIER
     demand.geo = body.word(arguments, "inference_geo", path)
     _state(arguments, demand, path)
@@ -91,6 +102,8 @@ def _tools(arguments: Mapping[str, Any], demand: Demand, path: str) -> None:
                 demand.fee("web_searches", uses)
             elif not kind.startswith("web_fetch"):
                 demand.unbounded("hosted_tool_unpriced")
+            if kind not in _CALLED_DIRECTLY and list(body.items(tool, "allowed_callers", where)) != ["direct"]:
+                demand.unbounded("hosted_tool_calls_unbounded")
 
 
 def _content(content: Any, path: str, demand: Demand) -> None:
@@ -103,7 +116,7 @@ def _content(content: Any, path: str, demand: Demand) -> None:
 
 
 def _block(block: Mapping[str, Any], path: str, demand: Demand) -> None:
-    kind = block.get("type")
+    kind = body.word(block, "type", path)
     if kind == "text":
         demand.text(block.get("text"), f"{path}.text")
     elif kind == "image":
@@ -121,10 +134,10 @@ def _block(block: Mapping[str, Any], path: str, demand: Demand) -> None:
         demand.text(block.get("title") or "", f"{path}.title")
         demand.text(block.get("source") or "", f"{path}.source")
         _content(block.get("content") or (), f"{path}.content", demand)
+        _cited(block, block.get("content"), path, demand)
     elif kind is None:
         raise ArgumentsInvalidError(f"{path}.type", "is missing")
     else:  # what a server tool did or returned earlier, encrypted
-        body.text(kind, f"{path}.type")
         demand.opaque("block", "image")
 
 
@@ -150,7 +163,15 @@ def _document(block: Mapping[str, Any], path: str, demand: Demand) -> None:
     kind = source.get("type")
     if kind == "text":
         demand.text(source.get("data"), f"{path}.source.data")
+        _cited(block, source.get("data"), path, demand)
     elif kind == "content":
         _content(source.get("content") or (), f"{path}.source.content", demand)
+        _cited(block, source.get("content"), path, demand)
     else:  # pages, whose number and text are inside a file
         demand.opaque("document", "image")
+
+
+def _cited(block: Mapping[str, Any], content: Any, path: str, demand: Demand) -> None:
+    """Citations number the sentences of a document and explain themselves: at most a token a byte more."""
+    if body.part(block, "citations", path).get("enabled"):
+        demand.fixed(0, _CITED + demand.meter.measure(json_text(content, path)).upper)

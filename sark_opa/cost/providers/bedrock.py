@@ -14,6 +14,10 @@ _MESSAGE: Final = (4, 24)
 _PROMPT: Final = (4, 128)
 _TOOL_PROMPT: Final = (346, 1_024)
 _TOOL: Final = (20, 64)
+_EXTRA_TOOL_UPPER: Final = 3_000
+"""A tool of the vendor's own in the additional fields, such as computer use."""
+_LIMITS: Final = ("max_tokens", "max_tokens_to_sample", "max_new_tokens", "max_gen_len", "maxTokens")
+"""What the vendors behind Bedrock call the limit of an answer; Converse passes it on beside its own."""
 
 
 def read_converse(arguments: Mapping[str, Any], demand: Demand) -> None:
@@ -41,15 +45,28 @@ def read_converse(arguments: Mapping[str, Any], demand: Demand) -> None:
         elif "cachePoint" not in tool:  # a tool Bedrock runs itself
             demand.loops(None)
     inference = body.part(arguments, "inferenceConfig", path)
-    demand.output_limit = body.count(inference, "maxTokens", f"{path}.inferenceConfig")
-    extra = body.part(arguments, "additionalModelRequestFields", path)
-    thinking = body.part(extra, "thinking", f"{path}.additionalModelRequestFields")
-    demand.output_floor = (body.count(thinking, "budget_tokens", f"{path}.thinking", least=0) or 0) + 1
+    # Bedrock speaks other dialects beside Converse; the larger of two limits counts.
+    limits = [body.count(inference, "maxTokens", f"{path}.inferenceConfig")]
+    limits += [body.count(arguments, name, path) for name in ("max_tokens", "max_completion_tokens")]
+    demand.output_limit = max((limit for limit in limits if limit is not None), default=None)
+    _extra(body.part(arguments, "additionalModelRequestFields", path), f"{path}.additionalModelRequestFields", demand)
     demand.tier = body.word(body.part(arguments, "serviceTier", path), "type", f"{path}.serviceTier") or DEFAULT_TIER
     if arguments.get("promptVariables") is not None:
         demand.opaque("stored_prompt", "image")
     if body.part(arguments, "performanceConfig", path).get("latency") == "optimized":
         demand.unbounded("latency_optimized_unpriced")  # dearer for some models, by prices no list carries
+
+
+def _extra(fields: Mapping[str, Any], path: str, demand: Demand) -> None:
+    """Fields Converse passes on to the model as they are; the larger of two limits counts."""
+    if not fields:
+        return
+    limits = [demand.output_limit, *(body.count(fields, name, path) for name in _LIMITS)]
+    demand.output_limit = max((limit for limit in limits if limit is not None), default=None)
+    thinking = body.part(fields, "thinking", path)
+    demand.output_floor = (body.count(thinking, "budget_tokens", f"{path}.thinking", least=0) or 0) + 1
+    demand.unread(fields, path)
+    demand.fixed(0, _EXTRA_TOOL_UPPER * len(body.items(fields, "tools", path)))
 
 
 def _blocks(content: Any, path: str, demand: Demand) -> None:

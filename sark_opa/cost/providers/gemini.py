@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sark_opa.cost import body
-from sark_opa.cost.demand import AUTO_TIER, Demand, declared_types
+from sark_opa.cost.compile import AUTO_TIER
+from sark_opa.cost.demand import Demand, declared_types
 from sark_opa.cost.images import size_of_base64
 from sark_opa.cost.providers.openai import choices_of
+from sark_opa.cost.rates import ALL_MODALITIES
 
 _TURN: Final = (2, 16)
 _TOOL: Final = (16, 64)
@@ -64,8 +66,11 @@ def _output(config: Mapping[str, Any], demand: Demand, path: str) -> None:
         # -1 lets the model decide, within maxOutputTokens.
         demand.output_extra = max(body.count(budget, "thinkingBudget", where, least=-1) or 0, 0)
     modalities = _either(config, "responseModalities")
-    for modality in () if modalities is None else body.sequence(modalities, f"{path}.generationConfig"):
-        demand.modalities_out |= {str(modality).lower()}
+    if modalities is None:  # picture and film models answer with them unasked
+        demand.modalities_out = ALL_MODALITIES
+    else:
+        stated = body.sequence(modalities, f"{path}.generationConfig.responseModalities")
+        demand.modalities_out |= {str(modality).lower() for modality in stated}
     for name in ("responseSchema", "responseJsonSchema"):
         if _either(config, name) is not None:
             demand.written(_either(config, name), f"{path}.generationConfig.{name}")
@@ -108,6 +113,9 @@ def _contents(contents: Any, path: str, demand: Demand) -> None:
 
 
 def _part(part: Mapping[str, Any], path: str, demand: Demand) -> None:
+    # Earlier thoughts come back encrypted and are read again: at least a byte a token, and base64 on top of it.
+    signature = len(body.word({"thoughtSignature": _either(part, "thoughtSignature")}, "thoughtSignature", path) or "")
+    demand.fixed(signature // 5, signature)
     text = part.get("text")
     if text is not None:
         demand.text(text, f"{path}.text")
@@ -126,5 +134,7 @@ def _part(part: Mapping[str, Any], path: str, demand: Demand) -> None:
         if value is not None:
             demand.written(value, f"{path}.{name}")
             demand.fixed(*_TOOL)
+            if isinstance(value, Mapping) and value.get("parts") is not None:  # what a tool found, in pictures or files
+                demand.opaque("media", "image", "audio", "video")
             return
     demand.opaque("file", "image", "audio", "video")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from sark_opa.cost import body
 from sark_opa.cost.demand import Demand
+from sark_opa.cost.errors import ArgumentsInvalidError
 from sark_opa.cost.providers.openai import choices_of, count_inputs
+
+_SPEECH_UPPER: Final = 64
 
 
 def read_embeddings(arguments: Mapping[str, Any], demand: Demand) -> None:
@@ -21,7 +24,9 @@ def read_embeddings(arguments: Mapping[str, Any], demand: Demand) -> None:
     demand.generates = False
     if value is not None:
         inputs = count_inputs(value, "arguments.input", demand)
-        if not demand.facts.exact:
+        if not demand.meter.chars and not demand.input_fixed:
+            raise ArgumentsInvalidError("arguments.input", "must not be empty")
+        if not demand.facts.framed:
             demand.fixed(0, 8 * inputs)
 
 
@@ -33,8 +38,20 @@ def read_speech(arguments: Mapping[str, Any], demand: Demand) -> None:
     """
     spoken = body.text(arguments.get("input"), "arguments.input")
     demand.meter.add(spoken)
+    demand.meter.add(body.word(arguments, "instructions", "arguments") or "")
+    demand.fixed(0, _SPEECH_UPPER)
     demand.fee("input_characters", len(spoken))
     demand.modalities_out = frozenset({"audio"})
+
+
+def read_transcription(arguments: Mapping[str, Any], demand: Demand) -> None:
+    """Text from speech: how much is said is inside the recording.
+
+    Raises:
+        ArgumentsInvalidError: the body is not one the API takes.
+    """
+    demand.meter.add(body.word(arguments, "prompt", "arguments") or "")
+    demand.opaque("audio", "audio")
 
 
 def read_image(arguments: Mapping[str, Any], demand: Demand) -> None:

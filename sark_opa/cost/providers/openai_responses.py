@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sark_opa.cost import body
-from sark_opa.cost.demand import AUTO_TIER, Demand, declared_types
+from sark_opa.cost.compile import AUTO_TIER
+from sark_opa.cost.demand import Demand, declared_types
 from sark_opa.cost.errors import ArgumentsInvalidError
 from sark_opa.cost.images import size_of_data_url
+from sark_opa.cost.providers.openai import PART_UPPER
 from sark_opa.cost.providers.openai_tools import count_functions, count_schema, count_tool_choice
 
 _ITEM: Final = 3
@@ -24,6 +26,7 @@ _LIMIT_LEAST: Final = 16
 _LOCAL_TOOL: Final = (500, 3_000)
 """Expected and most tokens of the definition of a tool the caller runs (computer, shell, patches); not published."""
 _LOCAL_TOOLS: Final = ("computer", "local_shell", "shell", "apply_patch")
+_MESSAGE_FIELDS: Final = frozenset({"type", "role", "content", "id", "status", "phase"})
 _STATE: Final = ("previous_response_id", "conversation", "prompt")
 
 
@@ -48,7 +51,7 @@ def read_responses(arguments: Mapping[str, Any], demand: Demand) -> None:
     if instructions is not None:
         demand.text(instructions, f"{path}.instructions")
         demand.fixed(_ITEM + 1)
-    demand.fixed(_PRIMING, _PRIMING if demand.facts.exact else 8 * _FRAME_UPPER)
+    demand.fixed(_PRIMING + demand.facts.template, _PRIMING if demand.facts.framed else 8 * _FRAME_UPPER)
     _tools(arguments, demand, path)
     answer_format = body.part(body.part(arguments, "text", path), "format", f"{path}.text")
     if "schema" in answer_format:
@@ -85,11 +88,12 @@ def _tools(arguments: Mapping[str, Any], demand: Demand, path: str) -> None:
 
 
 def _item(item: Mapping[str, Any], path: str, demand: Demand) -> None:
-    kind = item.get("type", "message")
-    exact = demand.facts.exact
+    kind = body.word(item, "type", path) or "message"
+    framed = demand.facts.framed
     if kind == "message":
-        demand.fixed(_ITEM + 1, _ITEM + 1 if exact else _FRAME_UPPER)
+        demand.fixed(_ITEM + 1, _ITEM + 1 if framed else _FRAME_UPPER)
         _content(item.get("content"), f"{path}.content", demand)
+        demand.unread({key: value for key, value in item.items() if key not in _MESSAGE_FIELDS}, path)
     elif kind in {"function_call", "custom_tool_call"}:
         demand.fixed(_CALL, _FRAME_UPPER)
         for key in ("name", "arguments", "input", "namespace"):
@@ -103,7 +107,6 @@ def _item(item: Mapping[str, Any], path: str, demand: Demand) -> None:
     elif kind == "reasoning":
         _reasoning(item, path, demand)
     else:  # a reference, or what a hosted tool returned
-        body.text(kind, f"{path}.type")
         demand.opaque("item", "image")
 
 
@@ -127,8 +130,10 @@ def _content(content: Any, path: str, demand: Demand) -> None:
     if isinstance(content, str):
         demand.meter.add(content)
         return
-    for part, where in declared_types(body.sequence(content, path), path):
-        kind = part.get("type")
+    parts = declared_types(body.sequence(content, path), path)
+    demand.fixed(0, PART_UPPER * max(len(parts) - 1, 0))
+    for part, where in parts:
+        kind = body.word(part, "type", where)
         if kind in {"input_text", "output_text", "text", "summary_text"}:
             demand.text(part.get("text"), f"{where}.text")
         elif kind == "refusal":
@@ -139,5 +144,4 @@ def _content(content: Any, path: str, demand: Demand) -> None:
         elif kind is None:
             raise ArgumentsInvalidError(f"{where}.type", "is missing")
         else:
-            body.text(kind, f"{where}.type")
             demand.opaque("file", "image", "audio")

@@ -34,6 +34,14 @@ MALFORMED: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "no role": ("openai", {"messages": [{"content": "x"}]}, "arguments.messages[0].role"),
     "a role that is no string": ("openai", {"messages": [{"role": 7, "content": "x"}]}, "arguments.messages[0].role"),
+    "a role that is a list": ("openai", {"messages": [{"role": [], "content": "x"}]}, "arguments.messages[0].role"),
+    "an item's type a list": ("openai", {"input": [{"type": []}]}, "arguments.input[0].type"),
+    "an item part's type an object": (
+        "openai",
+        {"input": [{"role": "user", "content": [{"type": {}}]}]},
+        "arguments.input[0].content[0].type",
+    ),
+    "nothing to embed": ("openai", {"model": "text-embedding-3-small", "input": [""]}, "arguments.input"),
     "name a list": (
         "openai",
         {"messages": [{"role": "user", "content": "x", "name": []}]},
@@ -82,6 +90,11 @@ MALFORMED: dict[str, tuple[str, dict[str, Any], str]] = {
         {"messages": [{"role": "user", "content": [{}]}]},
         "arguments.messages[0].content[0].type",
     ),
+    "anthropic block's type a list": (
+        "anthropic",
+        {"messages": [{"role": "user", "content": [{"type": []}]}]},
+        "arguments.messages[0].content[0].type",
+    ),
     "anthropic budget negative": (
         "anthropic",
         {"messages": [SAY], "thinking": {"type": "enabled", "budget_tokens": -1}},
@@ -103,6 +116,15 @@ MALFORMED: dict[str, tuple[str, dict[str, Any], str]] = {
         "aws",
         {"messages": [{"role": "user", "content": "x"}], "inferenceConfig": {"maxTokens": 1}},
         "arguments.messages[0].content",
+    ),
+    "bedrock limit passed on a string": (
+        "aws",
+        {
+            "messages": [{"role": "user", "content": [{"text": "x"}]}],
+            "inferenceConfig": {"maxTokens": 1},
+            "additionalModelRequestFields": {"max_tokens": "9"},
+        },
+        "arguments.additionalModelRequestFields.max_tokens",
     ),
     "bedrock limit negative": (
         "aws",

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from fixtures.cost import costing
+from fixtures.cost import NOW, costing, png_url
 
 from sark_opa.cost import (
     AnthropicCostEstimator,
     ArgumentsInvalidError,
+    Call,
     CostEstimate,
     CostEstimationError,
     CostEstimator,
+    Costing,
     CostTracker,
     FixedCostEstimator,
     InvocationRequest,
@@ -94,6 +97,103 @@ def test_haiku_costs_less_than_opus() -> None:
     assert 0 < haiku < opus
 
 
+SEVERAL = [
+    {"role": "system", "content": "You are terse."},
+    {"role": "user", "content": "Hello"},
+    {"role": "assistant", "content": "Hi."},
+    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": png_url(1024, 1024)}}]},
+]
+ADD = {"name": "add", "description": "Add", "parameters": {"type": "object", "properties": {"a": {"type": "number"}}}}
+
+
+@pytest.mark.parametrize(
+    ("capability", "model", "body", "least_input"),
+    [
+        # Frames 4 x (3 + 1) + 3, texts 4 + 1 + 2, and 765 for the image.
+        ("chat.completions", "gpt-4o", {"messages": SEVERAL, "max_tokens": 9}, 19 + 7 + 765),
+        ("chat.completions", "gpt-3.5-turbo", {"messages": SEVERAL[:3], "tools": [{"function": ADD}]}, 40),
+        ("chat.completions", "o1", {"messages": SEVERAL[:2], "max_completion_tokens": 9}, 15),
+        ("responses", "gpt-5", {"input": "Hello", "instructions": "Be terse.", "max_output_tokens": 99}, 12),
+        ("embeddings", "text-embedding-3-small", {"input": ["Hello", "world"]}, 2),
+    ],
+)
+def test_every_shape_the_openai_estimator_knows(
+    capability: str, model: str, body: dict[str, Any], least_input: int
+) -> None:
+    """Several messages, an image, tools, a reasoning model, Responses, embeddings: a cost and a bound for each."""
+    call = InvocationRequest(capability, "user-123", body)
+    estimate = asyncio.run(OpenAICostEstimator(costing()).estimate_cost(call, {"model": model}))
+    assert (estimate.status, estimate.bound != "none") == ("priced", True)
+    assert estimate.breakdown["input_tokens"] >= least_input
+    assert 0 < estimate.estimated_cost <= (estimate.upper_bound or 0)
+
+
+def test_every_shape_the_anthropic_estimator_knows() -> None:
+    """A system prompt, tools and cache control each cost more; the bound holds the dearest write."""
+    estimator = AnthropicCostEstimator(costing())
+    plain: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 10}
+    cached = {"type": "text", "text": "Be terse.", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    tool = {"name": "add", "input_schema": {"type": "object"}}
+    bodies = [plain, plain | {"system": [cached]}, plain | {"system": [cached], "tools": [tool]}]
+    found = [
+        asyncio.run(estimator.estimate_cost(InvocationRequest("messages", "u", body), {"model": "claude-sonnet-4-5"}))
+        for body in bodies
+    ]
+    costs = [estimate.estimated_cost for estimate in found]
+    assert costs == sorted(set(costs))
+    # Sonnet 4.5: a one-hour write costs 6, the answer 15.
+    for estimate in found:
+        assert estimate.upper_bound == (estimate.breakdown["input_tokens_max"] * 6 + 10 * 15) * Decimal("0.000001")
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "usd"),
+    [
+        # 100 written for 5 minutes, 200 for an hour, 300 read, 10 fresh, 20 out, at 3.75, 6, 0.3, 3 and 15:
+        # 375 + 1,200 + 90 + 30 + 300 = 1,995 micro-dollars.
+        (
+            "claude-sonnet-4-5",
+            {
+                "input_tokens": 10,
+                "cache_creation_input_tokens": 300,
+                "cache_creation": {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 200},
+                "cache_read_input_tokens": 300,
+                "output_tokens": 20,
+            },
+            "0.001995",
+        ),
+        # 10 x 0.8 + 20 x 4 = 88.
+        ("claude-3-5-haiku-latest", {"input_tokens": 10, "output_tokens": 20}, "0.000088"),
+    ],
+)
+def test_the_anthropic_estimator_prices_what_was_billed(model: str, usage: dict[str, Any], usd: str) -> None:
+    """Writes by their lifetime, reads at a tenth."""
+    result = InvocationResult(success=True, metadata={"usage": usage})
+    billed = asyncio.run(AnthropicCostEstimator(costing()).record_actual_cost(CHAT, result, {"model": model}))
+    assert billed is not None
+    assert (billed.estimated_cost, billed.upper_bound, billed.bound) == (Decimal(usd), Decimal(usd), "exact")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "parameters"),
+    [
+        (CostEstimator, "estimate_cost", ["request", "resource_metadata"]),
+        (CostEstimator, "record_actual_cost", ["request", "result", "resource_metadata"]),
+        (CostEstimator, "supports_actual_cost", []),
+        (CostEstimator, "get_estimator_info", []),
+        (FixedCostEstimator, "__init__", ["cost_per_call", "provider"]),
+        (CostTracker, "register_estimator", ["provider", "estimator"]),
+        (CostTracker, "get_estimator", ["provider"]),
+        (CostTracker, "estimate_invocation_cost", ["request", "resource_metadata"]),
+        (CostTracker, "check_budget_before_invocation", ["request", "resource_metadata"]),
+        (CostTracker, "record_invocation_cost", ["request", "result", "resource_id", "resource_metadata"]),
+    ],
+)
+def test_names_and_parameters_stay_as_they_are_known(owner: type, name: str, parameters: list[str]) -> None:
+    """Others' code calls these by position and by name."""
+    assert list(inspect.signature(getattr(owner, name)).parameters)[1:] == parameters
+
+
 def test_an_unknown_model_says_that_its_price_is_a_default() -> None:
     """The cost is the dearest known, and marked."""
     estimate = asyncio.run(OpenAICostEstimator(costing()).estimate_cost(CHAT, {"model": "gpt-99"}))
@@ -132,13 +232,24 @@ def test_the_actual_cost_comes_from_the_usage() -> None:
 
     by_metadata = cost(InvocationResult(success=True, metadata={"usage": usage}, duration_ms=12.5))
     by_result = cost(InvocationResult(success=True, result={"model": "gpt-4o", "usage": usage}))
-    for found in (by_metadata, by_result):
+    whole = {"model": "gpt-4o", "service_tier": "default", "usage": usage}
+    by_whole = cost(InvocationResult(success=True, metadata={"usage": whole}))
+    for found in (by_metadata, by_result, by_whole):
         assert found is not None
         assert (found.estimated_cost, found.bound) == (Decimal("0.0035"), "exact")
         assert found.breakdown["output_tokens_usd"] == Decimal("0.001")
     assert cost(InvocationResult(success=False, error="timeout")) is None
     with pytest.raises(UsageError):
         cost(InvocationResult(success=True, metadata={"usage": {"prompt_tokens": -1}}))
+
+
+def test_an_estimator_registered_with_its_own_prices_does_not_ask_itself() -> None:
+    """A `Costing` may have the estimator that uses it."""
+    costs = Costing()
+    costs.register_estimator("openai", OpenAICostEstimator(costs))
+    call = Call("openai", "llm", "chat.completions", CHAT.arguments | {"model": "gpt-4-turbo"})
+    found = asyncio.run(costs.estimate(call, NOW))
+    assert (found.expected_nanousd, found.notes) == (3_100_000, ("registered_estimator",))
 
 
 def test_estimators_tell_what_they_are() -> None:

@@ -85,6 +85,19 @@ def test_no_tile_image_exceeds_the_cap() -> None:
     assert most <= 85 + 8 * 170
 
 
+def gif(screen_width: int, screen_height: int, width: int, height: int) -> bytes:
+    """The start of a GIF: a screen with four colours, a comment, and the frame of its first picture."""
+    screen = b"GIF89a" + struct.pack("<HHBBB", screen_width, screen_height, 0x81, 0, 0) + b"\0" * 12
+    return screen + b"\x21\xfe\x02hi\0" + b"\x2c" + struct.pack("<HHHH", 0, 0, width, height) + b"\0"
+
+
+def test_a_gif_is_as_large_as_its_picture() -> None:
+    """A screen of one pixel around a large picture does not make it small; without a picture nothing is known."""
+    whole = gif(1, 1, 2000, 1000)
+    assert size_of_base64(base64.b64encode(whole).decode()) == (2000, 1000)
+    assert size_of_base64(base64.b64encode(whole[:30]).decode()) is None
+
+
 def test_sizes_are_read_from_headers() -> None:
     """PNG, GIF, JPEG behind an EXIF block, and the three kinds of WebP."""
     exif = b"\xff\xe1" + struct.pack(">H", 2 + 300) + b"\0" * 300
@@ -93,7 +106,7 @@ def test_sizes_are_read_from_headers() -> None:
     lossless = b"RIFF\0\0\0\0WEBPVP8L\0\0\0\0\x2f" + (639 | 479 << 14).to_bytes(4, "little")
     lossy = b"RIFF\0\0\0\0WEBPVP8 " + b"\0" * 4 + b"\0\0\0\x9d\x01\x2a" + struct.pack("<HH", 640, 480)
     images = {
-        "gif": b"GIF89a" + struct.pack("<HH", 640, 480),
+        "gif": gif(640, 480, 640, 480),
         "jpeg": b"\xff\xd8" + exif + b"\xff" + frame,
         "webp extended": extended,
         "webp lossless": lossless,

@@ -161,6 +161,19 @@ def test_the_revision_names_the_overlay() -> None:
         ("resources: {x: {per_call_usd: 1}, x: {free: true}}", r"'x' is written twice"),
         ("providers: {openai: {multiplier: 0}}", r"providers\.openai\.multiplier"),
         ("providers: {openai: {cache_ttls: [2h]}}", r"providers\.openai\.cache_ttls\.0"),
+        ("providers: {opnai: {multiplier: 2}}", r"providers\.opnai: neither in the price list nor priced under models"),
+        (
+            "providers: {aws: {multiplier: 2}, bedrock: {multiplier: 3}}",
+            r"aws is written twice, under two names",
+        ),
+        (
+            "models: [{provider: a, model: x, service_tiers: {default: {usd_per_mtok: {input: 1}}}}]",
+            r"service_tiers\.default: is default; standard prices stand in usd_per_mtok",
+        ),
+        (
+            "models: [{provider: a, model: x, service_tiers: {standard: {usd_per_mtok: {input: 1}}}}]",
+            r"service_tiers\.standard: is default",
+        ),
         ("prices: {}", r"prices: Extra inputs"),
         ("- 1", r"prices.yaml"),
         ("{", r"prices.yaml"),
@@ -171,6 +184,23 @@ def test_what_is_wrong_is_refused_with_file_and_field(text: str, told: str) -> N
     with pytest.raises(ConfigurationError, match=told) as refused:
         parse_overlay(text, source="prices.yaml")
     assert refused.value.message.startswith("prices.yaml: ")
+
+
+@pytest.mark.parametrize("name", ["aws", "bedrock", "Amazon-Bedrock", " AWS "])
+def test_a_contract_holds_under_any_name_of_the_provider(name: str) -> None:
+    """Terms and prices written under an alias are those of the provider, not of nobody."""
+    body = {
+        "modelId": "amazon.nova-lite-v1:0",
+        "messages": [{"role": "user", "content": [{"text": "Hello"}]}],
+        "inferenceConfig": {"maxTokens": 10},
+    }
+    plain = estimate("bedrock", body)
+    doubled = estimate("bedrock", body, overlay=f"providers: {{'{name}': {{multiplier: 2}}}}")
+    assert doubled.upper_bound_nanousd == 2 * (plain.upper_bound_nanousd or 0)
+    own = f"models: [{{provider: '{name}', model: '*nova*', usd_per_mtok: {{input: 100, output: 100}}}}]"
+    tokens = plain.tokens
+    found = estimate("bedrock", body, overlay=own)
+    assert found.upper_bound_nanousd == ((tokens.input_max or 0) + (tokens.output_max or 0)) * 100_000
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -105,6 +105,46 @@ def test_an_unknown_shape_is_refused(payload: dict[str, object]) -> None:
         actual("openai", "gpt-4o", payload)
 
 
+@pytest.mark.parametrize(
+    ("provider", "usage", "missing"),
+    [
+        ("openai", {"prompt_tokens": 10}, "usage.total_tokens"),
+        ("openai", {"prompt_tokens": None, "completion_tokens": 10}, "usage.prompt_tokens"),
+        ("openai", {"input_tokens": 10}, "usage.output_tokens"),
+        ("openai", {"output_tokens": 10}, "usage.input_tokens"),
+        ("anthropic", {"output_tokens": 10}, "usage.input_tokens"),
+        ("anthropic", {"input_tokens": 10, "cache_read_input_tokens": 0}, "usage.output_tokens"),
+        ("aws", {"outputTokens": 10}, "usage.inputTokens"),
+        ("aws", {"inputTokens": 10}, "usage.outputTokens"),
+        ("google", {"usageMetadata": {"trafficType": "ON_DEMAND"}}, "usageMetadata.promptTokenCount"),
+        ("google", {"usageMetadata": {"candidatesTokenCount": 9}}, "usageMetadata.promptTokenCount"),
+    ],
+)
+def test_a_usage_cut_short_is_refused(provider: str, usage: dict[str, object], missing: str) -> None:
+    """The first and the last event of a stream carry half a usage; what is absent is unknown, not 0."""
+    with pytest.raises(UsageError, match=f"{missing} is missing") as refused:
+        actual(provider, MODELS[provider], usage)
+    assert refused.value.details["path"] == missing
+
+
+def test_a_completion_left_out_is_what_the_total_says() -> None:
+    """Embeddings leave it out, and their total is the prompt; a larger one is an answer."""
+    assert actual("groq", "llama-3.1-8b-instant", {"prompt_tokens": 10, "total_tokens": 30}).tokens == {
+        "input_tokens": 10,
+        "output_tokens": 20,
+    }
+
+
+def test_search_queries_that_are_no_list_are_refused() -> None:
+    """Grounding is billed by the query."""
+    response = {
+        "candidates": [{"groundingMetadata": {"webSearchQueries": 3}}],
+        "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 1},
+    }
+    with pytest.raises(UsageError, match="webSearchQueries is no list"):
+        actual("google", "gemini-2.5-flash", response)
+
+
 def test_details_of_the_wrong_type_are_refused() -> None:
     """A details object that is a list is named."""
     with pytest.raises(UsageError, match="prompt_tokens_details is no object"):

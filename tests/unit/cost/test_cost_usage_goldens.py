@@ -6,6 +6,7 @@ Prices in the comments are USD per million tokens, so a token at 3.75 costs 3,75
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from fixtures.cost import actual
 
@@ -329,6 +330,53 @@ def test_gemini_audio_read_from_the_cache() -> None:
         "cacheTokensDetails": [{"modality": "TEXT", "tokenCount": 100}, {"modality": "AUDIO", "tokenCount": 200}],
     }
     assert actual("google", "gemini-2.5-flash", usage).nanousd == 538_000
+
+
+def test_gemini_through_the_compatible_endpoint_counts_its_thoughts_in_the_total_alone() -> None:
+    """The completion leaves them out and no detail names them; they are billed as output all the same."""
+    # Gemini 2.5 Pro: 264 x 1.25 + (796 - 264) x 10 = 330 + 5,320 = 5,650; 530 with the completion's 20 alone.
+    usage = {"prompt_tokens": 264, "completion_tokens": 20, "total_tokens": 796}
+    cost = actual("google", "gemini-2.5-pro", usage)
+    assert (cost.nanousd, cost.tokens["output_tokens"], cost.notes) == (5_650_000, 532, ())
+
+
+def test_claude_through_a_gateway_that_speaks_chat_completions() -> None:
+    """Cache figures keep Anthropic's names there, and the prompt includes them."""
+    # Claude 3.7 Sonnet, of 1,100 in 600 written and 400 read: 100 x 3 + 600 x 3.75 + 400 x 0.3 + 10 x 15
+    # = 300 + 2,250 + 120 + 150 = 2,820 micro-dollars.
+    usage = {"prompt_tokens": 1_100, "completion_tokens": 10, "total_tokens": 1_110}
+    usage |= {"cache_creation_input_tokens": 600, "cache_read_input_tokens": 400}
+    assert actual("anthropic", "claude-3-7-sonnet-latest", usage).nanousd == 2_820_000
+
+
+def test_sound_that_was_read_from_a_cache_and_written_to_one() -> None:
+    """Where the provider does not say which of it, as little as possible overlaps."""
+    overlay = """
+models:
+  - provider: rack
+    model: m
+    usd_per_mtok: {input: 1, cache_read: 0.1, cache_write: 1.25, output: 5, input_audio: 10, cache_audio_read: 2}
+"""
+    # 100 in, 80 of it sound, 30 read, 40 written: of the 70 cached ones 20 can be text, 50 must be sound. The 20 are
+    # written ones, so all 30 read ones are sound (2 each), and so are 20 written ones (no price of their own: 10).
+    # 30 x 2 + 20 x 1.25 + 20 x 10 + 30 x 10 = 60 + 25 + 200 + 300 = 585 micro-dollars.
+    details: dict[str, Any] = {"cached_tokens": 30, "cache_write_tokens": 40, "audio_tokens": 80}
+    usage = {"prompt_tokens": 100, "completion_tokens": 0, "total_tokens": 100, "prompt_tokens_details": details}
+    assert actual("rack", "m", usage, overlay=overlay).nanousd == 585_000
+    # Told that 10 of the 30 were sound, 20 are text, and all 40 written ones are sound:
+    # 10 x 2 + 20 x 0.1 + 40 x 10 + 30 x 10 = 20 + 2 + 400 + 300 = 722.
+    details["cached_tokens_details"] = {"audio_tokens": 10}
+    assert actual("rack", "m", usage, overlay=overlay).nanousd == 722_000
+
+
+def test_perplexity_bills_searches_of_deep_research_alone() -> None:
+    """The other models' fee per request covers theirs."""
+    # sonar: 10 x 1 + 20 x 1 = 30 micro-dollars, and 12,000 for the request.
+    usage = {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30, "num_search_queries": 3}
+    assert actual("perplexity", "sonar", usage).nanousd == 30_000 + 12_000_000
+    # sonar-deep-research: 10 x 2 + 20 x 8 + 40 x 3 + 5 x 2 = 20 + 160 + 120 + 10 = 310, and 3 x 5,000.
+    usage |= {"reasoning_tokens": 40, "citation_tokens": 5}
+    assert actual("perplexity", "sonar-deep-research", usage).nanousd == 310_000 + 15_000_000
 
 
 def test_bedrock_cached_tokens_come_on_top() -> None:
