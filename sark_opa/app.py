@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from sark_opa import bundled
 from sark_opa.api import application
 from sark_opa.api.access import Keyring
 from sark_opa.api.services import Services
+from sark_opa.budget.ledger import Ledger
 from sark_opa.cost import Costing, load_overlay
 from sark_opa.errors import ConfigurationError, SarkError
 from sark_opa.evaluation.accounts import Accounts
@@ -33,6 +36,11 @@ from sark_opa.storage.pool import open_pool
 from sark_opa.storage.tokens import active
 
 _log = get_logger("sark_opa.app")
+_BACKLOG = 2_048
+"""Connections that may wait to be accepted; they may from the moment the service says that it is ready."""
+_EXPIRED_ROWS_MAX = 1_000
+_KEEP_ALIVE_S = 120
+"""Longer than OPA keeps an idle connection (90 s), so that it is never the service that hangs up under a question."""
 
 
 def serve(settings: Settings) -> None:
@@ -62,16 +70,30 @@ async def _serve(settings: Settings) -> None:
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=8,
+            timeout_keep_alive=_KEEP_ALIVE_S,
         )
-        sockets = [_listen_tcp(settings.host, settings.port)]
-        if settings.socket_path is not None:
-            sockets.append(_listen_unix(settings.socket_path, int(settings.socket_mode, 8)))
-        _log.info("ready", host=settings.host, port=sockets[0].getsockname()[1], socket=str(settings.socket_path or ""))
-        try:
-            await uvicorn.Server(config).serve(sockets=sockets)
-        finally:
-            if settings.socket_path is not None:
-                settings.socket_path.unlink(missing_ok=True)
+        path = settings.socket_path
+        with ExitStack() as listeners:
+            sockets = [listeners.enter_context(_listen_tcp(settings.host, settings.port))]
+            if path is not None:
+                sockets.append(listeners.enter_context(_listen_unix(path, int(settings.socket_mode, 8))))
+                listeners.callback(_remove_socket, path, path.stat().st_ino)
+            _log.info("ready", host=settings.host, port=sockets[0].getsockname()[1], socket=str(path or ""))
+            await _Server(config).serve(sockets=sockets)
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at SIGINT and SIGTERM, and go on to close the parts.
+
+        uvicorn raises the signal once more when it has stopped, which ends the process then and there: with holds on
+        their way to the database, connections open, and the socket still lying there.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
 
 
 @asynccontextmanager
@@ -103,14 +125,11 @@ async def services_of(settings: Settings, metrics: Metrics) -> AsyncIterator[Ser
         async def refresh_tokens() -> None:
             keyring.replace(await active(pool))
 
-        async def expire_holds() -> None:
-            metrics.ended("expired", await ledger.expire())
-
         await stack.enter_async_context(
             _repeating(
                 [
                     ("refresh tokens", settings.token_refresh_s, refresh_tokens),
-                    ("expire holds", settings.expire_interval_s, expire_holds),
+                    ("expire holds", settings.expire_interval_s, partial(_expire_holds, ledger, metrics)),
                 ]
             )
         )
@@ -188,6 +207,13 @@ def _plugin_settings(path: Path | None) -> dict[str, dict[str, Any]]:
     return document
 
 
+async def _expire_holds(ledger: Ledger, metrics: Metrics) -> None:
+    ended = _EXPIRED_ROWS_MAX
+    while ended >= _EXPIRED_ROWS_MAX:  # there may be more
+        ended = await ledger.expire(rows_max=_EXPIRED_ROWS_MAX)
+        metrics.ended("expired", ended)
+
+
 @asynccontextmanager
 async def _repeating(jobs: Sequence[tuple[str, float, Callable[[], Awaitable[None]]]]) -> AsyncIterator[None]:
     """Repeat each job at its interval until the end; a failure is logged and tried again at the next turn."""
@@ -217,6 +243,7 @@ def _listen_tcp(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise ConfigurationError(f"cannot listen on {host}:{port} (SARK_HOST, SARK_PORT): {error.strerror}") from error
@@ -225,14 +252,32 @@ def _listen_tcp(host: str, port: int) -> socket.socket:
 
 def _listen_unix(path: Path, mode: int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    path.unlink(missing_ok=True)
     # The mode has to hold from the first moment on, so it is the umask's doing and not a later chmod's.
     before = os.umask(0o777 & ~mode)
     try:
+        _clear_stale(path)
         listener.bind(str(path))
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise ConfigurationError(f"cannot listen on {path} (SARK_SOCKET_PATH): {error}") from error
     finally:
         os.umask(before)
     return listener
+
+
+def _clear_stale(path: Path) -> None:
+    # A service that was killed leaves its socket behind. Nothing else is in the way by mistake, so nothing else goes.
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+
+
+def _remove_socket(path: Path, made: int) -> None:
+    # Another service may have taken the place over while this one finished its requests.
+    if path.is_socket() and path.stat().st_ino == made:
+        path.unlink(missing_ok=True)

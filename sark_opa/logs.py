@@ -36,7 +36,9 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
         shared += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_encode)]
         factory: Any = structlog.BytesLoggerFactory(sys.stderr.buffer)
     else:
-        shared += [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        # Not structlog's own choice of traceback, which shows local variables: prompts and tokens among them.
+        plain = structlog.dev.plain_traceback
+        shared += [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
         factory = structlog.PrintLoggerFactory(sys.stderr)
     structlog.configure(
         processors=shared,

@@ -7,9 +7,9 @@ docs/reference/settings.md lists them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sark_opa.errors import ConfigurationError
@@ -97,6 +97,12 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @model_validator(mode="after")
+    def _lives_fit(self) -> Self:
+        if self.hold_ttl_s > self.hold_ttl_s_max:
+            raise ValueError(f"SARK_HOLD_TTL_S is {self.hold_ttl_s}, above SARK_HOLD_TTL_S_MAX, {self.hold_ttl_s_max}")
+        return self
+
 
 def load(**overrides: object) -> Settings:
     """Settings from the environment, `overrides` on top; values of None are left out.
@@ -108,6 +114,7 @@ def load(**overrides: object) -> Settings:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # validated by pydantic
     except ValidationError as error:
         faults = "; ".join(
-            f"SARK_{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}" for fault in error.errors()
+            ": ".join((*(f"SARK_{part}".upper() for part in fault["loc"][:1]), fault["msg"]))
+            for fault in error.errors(include_input=False)
         )
         raise ConfigurationError(f"settings: {faults}") from error

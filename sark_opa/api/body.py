@@ -6,7 +6,7 @@ into a binary float. So handlers read here; `openapi.documented` puts the same m
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import ClassVar, TypeVar
 
 import msgspec
@@ -37,12 +37,12 @@ async def read(request: Request, model: type[Model], *, exact: bool = False) -> 
         exact: read fractions as `Decimal`, for bodies that hold money.
 
     Raises:
-        MalformedJsonError: not JSON, or nested deeper than a parser goes.
+        MalformedJsonError: not JSON, nested deeper than a parser goes, or with an exponent no decimal has.
         pydantic.ValidationError: JSON, but not this model.
     """
     raw = await request.body()
     try:
         decoded = (_exact if exact else _plain).decode(raw or b"{}")
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, InvalidOperation) as error:
         raise MalformedJsonError(f"the body is not JSON that can be read: {error}") from error
     return model.model_validate(decoded)

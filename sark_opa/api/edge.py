@@ -6,9 +6,11 @@ A plain ASGI middleware, since it stands before every answer of the hot path.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sark_opa.api import problems
@@ -18,6 +20,7 @@ from sark_opa.metrics import Metrics
 
 _DRAIN_BYTES_MAX = 64 * 2**20
 """Of a body that is too large, this much is read and dropped, so that its sender gets to see the answer."""
+_DRAIN_TIMEOUT_S = 10.0
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
@@ -45,7 +48,8 @@ class Edge:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        line: dict[str, Any] = {"method": scope["method"], "path": scope["path"]}
+        # As it was sent, escapes and all: a path may hold line breaks and what terminals obey.
+        line: dict[str, Any] = {"method": scope["method"], "path": scope["raw_path"].decode("ascii", "replace")}
         scope.setdefault("state", {})["line"] = line
         status = 0
 
@@ -59,11 +63,13 @@ class Edge:
         self._metrics.in_flight(1)
         try:
             await self._bounded(scope, receive, note_status, line)
+        except ClientDisconnect:
+            line["code"] = "client_gone"  # it hung up before its body was read
         except Exception as error:  # noqa: BLE001  # the process edge: answered, logged with its trace, counted
             line["code"] = SarkError.code
             self._log.exception("crash", error=type(error).__name__)
             if status == 0:
-                await _problem(note_status, SarkError("something went wrong inside; the log of the service says what"))
+                await _problem(note_status, SarkError(problems.CRASHED))
         finally:
             self._in_flight -= 1
             self._metrics.in_flight(-1)
@@ -100,7 +106,7 @@ class Edge:
         try:
             await self._app(scope, counted, send)
         except asyncio.CancelledError:
-            line["code"] = "client_gone"
+            line["code"] = "cancelled"
             raise
 
     def _too_large(self) -> PayloadTooLargeError:
@@ -110,11 +116,13 @@ class Edge:
 async def _drain(receive: Receive) -> None:
     # Go's HTTP client, and with it OPA, reports a broken pipe instead of an answer that comes while it still writes.
     dropped_bytes = 0
-    while dropped_bytes < _DRAIN_BYTES_MAX:
-        message = await receive()
-        dropped_bytes += len(message.get("body", b""))
-        if message["type"] != "http.request" or not message.get("more_body"):
-            return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_TIMEOUT_S):
+            while dropped_bytes < _DRAIN_BYTES_MAX:
+                message = await receive()
+                dropped_bytes += len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    return
 
 
 async def _problem(send: Send, error: SarkError) -> None:

@@ -16,6 +16,8 @@ from sark_opa.errors import InvalidInputError, SarkError
 
 MEDIA_TYPE = "application/problem+json"
 
+CRASHED = "something went wrong inside; the log of the service says what"
+
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "code"],
@@ -127,11 +129,16 @@ async def _on_parameter_error(request: Request, error: Exception) -> Response:
     return _of_faults(faults)
 
 
+async def _on_crash(request: Request, _error: Exception) -> Response:
+    # The edge, which the error goes on to, logs it.
+    return of_sark_error(request, SarkError(CRASHED))
+
+
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for this class
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
     request.state.line["code"] = code
-    detail = f"{request.method} {request.url.path}: {error.detail}"
+    detail = f"{request.method} {request.scope['path']}: {error.detail}"
     return Response(encode(error.status_code, code, detail), error.status_code, error.headers, MEDIA_TYPE)
 
 
@@ -141,3 +148,4 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ValidationError, _on_validation_error)
     app.add_exception_handler(RequestValidationError, _on_parameter_error)
     app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(Exception, _on_crash)

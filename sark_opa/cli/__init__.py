@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from rich.console import Console
+from rich.text import Text
 
 from sark_opa.errors import SarkError
 
@@ -22,7 +23,8 @@ def main() -> None:
 
         app()
     except SarkError as error:
-        errors.print(f"[bold red]{error.code}[/bold red] {error.message}", highlight=False)
+        # Assembled, not marked up: a message may hold brackets, such as a log's. Never wrapped: it may be searched.
+        errors.print(Text.assemble((error.code, "bold red"), " ", error.message), soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)

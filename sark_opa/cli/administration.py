@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 import sark_opa
 from sark_opa import bundled
 from sark_opa.cli import console
 from sark_opa.errors import ConfigurationError, SarkError
-from sark_opa.opa.binary import find_or_fetch, misfit
+from sark_opa.local import postgres
+from sark_opa.opa.binary import find_or_fetch
 from sark_opa.storage import tokens
 from sark_opa.storage.migrations import migrate as apply_migrations
 from sark_opa.storage.pool import open_pool
@@ -44,7 +48,7 @@ async def verify(database_url: str) -> int:
     """Check the ledger's invariants; 1 when one does not hold."""
     findings = await verify_url(database_url)
     for finding in findings:
-        console.print(f"[red]{finding.invariant}[/red] {finding.message}", highlight=False)
+        console.print(Text.assemble((finding.invariant, "red"), " ", finding.message), soft_wrap=True)
     if findings:
         console.print(f"[bold red]{len(findings)} findings[/bold red]")
         return 1
@@ -63,11 +67,13 @@ async def create_token(database_url: str, *, name: str, role: tokens.Role, days:
 
 async def list_tokens(database_url: str) -> None:
     """List tokens."""
-    table = Table("name", "role", "created", "expires", "revoked", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "role", "created", "expires", "revoked"):
+        table.add_column(column, overflow="fold")
     async with open_pool(database_url, size_max=1) as pool:
         for row in await tokens.listed(pool):
             times = (row.created_at, row.expires_at, row.revoked_at)
-            table.add_row(row.name, row.role, *(f"{time:%Y-%m-%d %H:%M}" if time else "" for time in times))
+            table.add_row(escape(row.name), row.role, *(f"{time:%Y-%m-%d %H:%M}" if time else "" for time in times))
     console.print(table)
 
 
@@ -75,43 +81,57 @@ async def revoke_token(database_url: str, *, name: str) -> None:
     """Revoke a token."""
     async with open_pool(database_url, size_max=1) as pool:
         await tokens.revoke(pool, name)
-    console.print(f"revoked {name}", highlight=False)
+    console.print(Text(f"revoked {name}"), soft_wrap=True)
 
 
 async def doctor(database_url: str | None) -> int:
     """Look at what the stack needs; 1 when something is missing."""
+    looks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
+        ("sark-opa", _versions),
+        ("data", _folders),
+        ("OPA", _opa),
+    ]
+    if database_url:
+        looks += [("PostgreSQL", partial(_server, database_url)), ("ledger", partial(_ledger, database_url))]
+    else:
+        looks += [("PostgreSQL", _embedded)]
     failed = 0
-
-    def told(part: str, look: Callable[[], str]) -> None:
-        nonlocal failed
+    for part, look in looks:
         try:
-            console.print(f"[green]ok[/green]    {part}: {look()}", highlight=False)
+            line = Text.assemble(("ok", "green"), f"    {part}: {await look()}")
         except (SarkError, OSError) as error:
             failed += 1
-            console.print(f"[red]fails[/red] {part}: {error}", highlight=False)
-
-    told("sark-opa", lambda: f"{sark_opa.__version__} on Python {platform.python_version()}, {platform.platform()}")
-    told("data", lambda: ", ".join(str(bundled.folder(name)) for name in ("rego", "sql", "plugins")))
-    told("OPA", _opa)
-    if database_url:
-        try:
-            async with open_pool(database_url, size_max=1) as pool:
-                version = (await pool.rows("show server_version"))[0][0]
-                told("PostgreSQL", lambda: version)
-                findings = await verify_url(database_url)
-                told("ledger", lambda: "every invariant is true" if not findings else f"{len(findings)} findings")
-                failed += bool(findings)
-        except SarkError as error:
-            failed += 1
-            console.print(f"[red]fails[/red] PostgreSQL: {error}", highlight=False)
-    else:
-        told("PostgreSQL", lambda: "embedded (SARK_DATABASE_URL is not set)")
+            line = Text.assemble(("fails", "red"), f" {part}: {error}")
+        console.print(line, soft_wrap=True)
     return 1 if failed else 0
 
 
-def _opa() -> str:
-    binary = find_or_fetch(lambda line: console.print(f"[dim]{line}[/dim]", highlight=False))
-    fault = misfit(binary)
-    if fault:
-        raise ConfigurationError(fault)
-    return str(binary)
+async def _versions() -> str:
+    return f"{sark_opa.__version__} on Python {platform.python_version()}, {platform.platform()}"
+
+
+async def _folders() -> str:
+    return ", ".join(str(bundled.folder(name)) for name in ("rego", "sql", "plugins"))
+
+
+async def _opa() -> str:
+    return str(find_or_fetch(lambda line: console.print(Text(line, "dim"), soft_wrap=True)))
+
+
+async def _embedded() -> str:
+    program = postgres.binaries("postgres")
+    if not program.is_file():
+        raise ConfigurationError(f"{program} is missing; install sark-opa again, or set SARK_DATABASE_URL")
+    return "embedded (SARK_DATABASE_URL is not set)"
+
+
+async def _server(database_url: str) -> str:
+    async with open_pool(database_url, size_max=1) as pool:
+        return str((await pool.rows("show server_version"))[0][0])
+
+
+async def _ledger(database_url: str) -> str:
+    findings = await verify_url(database_url)
+    if findings:
+        raise SarkError(f"{len(findings)} findings; `sark-opa verify` lists them")
+    return "every invariant is true"

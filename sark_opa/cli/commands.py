@@ -56,7 +56,8 @@ def up(
     prices: Annotated[Path | None, typer.Option(help="YAML overlay with own prices.")] = None,
     bundle: Annotated[Path | None, typer.Option(help="Rego bundle folder instead of the one that ships.")] = None,
     unknown_orgs: Annotated[
-        Literal["create", "deny"], typer.Option(help="What happens to a call of an org nobody registered.")
+        Literal["create", "deny"],
+        typer.Option(envvar="SARK_UNKNOWN_ORGS", help="What happens to a call of an org nobody registered."),
     ] = "create",
 ) -> None:
     """Run the whole stack in the foreground: PostgreSQL, service, OPA. Ctrl-C stops it.
@@ -112,7 +113,9 @@ def doctor(database_url: DatabaseUrl = None) -> None:
 def create_token(
     name: Annotated[str, typer.Argument(help="Who will hold it; unique.")],
     role: Annotated[Literal["facts", "settle", "report", "admin"], typer.Option(help="What it may do.")],
-    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never by default.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=36_500, help="Days until it expires; never by default.")
+    ] = None,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Make a token and print it, once: only its hash is kept."""

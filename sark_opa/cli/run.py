@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from sark_opa import settings as service_settings
 from sark_opa.cli import console
-from sark_opa.local.stack import Stack, StackOptions, remove_ready_file, running, write_ready_file
+from sark_opa.local.stack import Stack, StackOptions, running
 
 
 def absolute_plugins(names: str) -> str:
@@ -37,9 +38,10 @@ def up(
         opa_port=opa_port,
         database_url=os.environ.get("SARK_DATABASE_URL") or None,
         bundle=bundle,
+        ready_file=ready_file,
         service_settings={**_own_settings(), **{name: value for name, value in settings.items() if value}},
     )
-    asyncio.run(_up(options, ready_file))
+    asyncio.run(_up(options))
 
 
 def _own_settings() -> dict[str, str]:
@@ -48,45 +50,37 @@ def _own_settings() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("SARK_") and name not in decided}
 
 
-async def _up(options: StackOptions, ready_file: Path | None) -> None:
+async def _up(options: StackOptions) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    starting = asyncio.create_task(_run(options, ready_file, stop))
+    stack = asyncio.create_task(_run(options))
     stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    if not starting.done():
-        _say("stopping")
-        starting.cancel()
+    await asyncio.wait({stack, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
+    if not stack.done():
+        _say("stopping")
+        stack.cancel()  # once, and nowhere else: a second time would interrupt the stopping
     try:
-        await starting
+        await stack
     except asyncio.CancelledError:
         _say("stopped")
 
 
-async def _run(options: StackOptions, ready_file: Path | None, stop: asyncio.Event) -> None:
+async def _run(options: StackOptions) -> None:
     async with running(options, _say) as stack:
         _tell(stack, options)
-        if ready_file is not None:
-            write_ready_file(ready_file, stack.ready)
-        watching = asyncio.create_task(stack.watch(_say))
-        try:
-            await stop.wait()
-        finally:
-            watching.cancel()
-            if ready_file is not None:
-                remove_ready_file(ready_file)
+        await stack.watch(_say)
 
 
-def _say(text: str) -> None:
-    console.print(f"[dim]sark-opa[/dim] {text}", highlight=False, soft_wrap=True)
+def _say(text: str, style: str = "") -> None:
+    console.print(Text.assemble(("sark-opa", "dim"), " ", (text, style)), soft_wrap=True)
 
 
 def _tell(stack: Stack, options: StackOptions) -> None:
     opa_url, service_url = stack.ready["opa_url"], stack.ready["service_url"]
-    _say("[bold green]ready[/bold green]. Tokens are in " + str(options.data / "tokens.json"))
+    _say(f"ready. Tokens are in {options.data / 'tokens.json'}", "bold green")
     console.print(
         f"""
   ask OPA          curl -s {opa_url}/v1/data/sark/authz/decision -d @examples/question.json

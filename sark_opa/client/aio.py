@@ -13,6 +13,7 @@ import aiohttp
 from sark_opa.client import wire
 from sark_opa.client.counting import slim
 from sark_opa.client.decision import Decision, denied, parse
+from sark_opa.errors import InvalidInputError
 
 
 class AsyncSarkClient:
@@ -80,7 +81,7 @@ class AsyncSarkClient:
             RefusedError: the service refused; `problem_code` says why.
             UnreachableError: no answer; call again, it books once.
         """
-        path = f"/v1/holds/{wire.hold_id_of(decision_or_hold_id)}/settle"
+        path = wire.end_path(decision_or_hold_id, "settle")
         return await self._tell(path, wire.settle_body(usage, amount_usd, estimated=estimated))
 
     async def release(self, decision_or_hold_id: Decision | str) -> dict[str, Any]:
@@ -90,22 +91,25 @@ class AsyncSarkClient:
             RefusedError: the hold was settled or has expired, or there is none.
             UnreachableError: no answer; call again, or let the hold expire.
         """
-        return await self._tell(f"/v1/holds/{wire.hold_id_of(decision_or_hold_id)}/release", b"{}")
+        return await self._tell(wire.end_path(decision_or_hold_id, "release"), b"{}")
 
     async def _post(self, url: str, body: bytes, token: str | None) -> tuple[int, bytes]:
         if self._session is None:
             raise RuntimeError("use `async with AsyncSarkClient(...)`")
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        async with self._session.post(url, data=body, headers=headers) as answer:
+        # A redirect is no answer: followed, a page that says 200 would stand for one.
+        async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
             return answer.status, await answer.read()
 
     async def _ask(self, path: str, question: Mapping[str, Any]) -> Decision:
-        slimmed = slim(question, above_bytes=self._count_above_bytes)
         try:
-            status, body = await self._post(self._opa_url + path, wire.encode({"input": slimmed}), self._tokens["opa"])
+            body = wire.question_body(slim(question, above_bytes=self._count_above_bytes))
+            status, raw = await self._post(self._opa_url + path, body, self._tokens["opa"])
+        except InvalidInputError as error:
+            return denied(error.code, error.message)
         except (aiohttp.ClientError, TimeoutError) as error:
             return denied("opa_unavailable", f"OPA did not answer: {error}")
-        return parse(status, body)
+        return parse(status, raw)
 
     async def _tell(self, path: str, body: bytes) -> dict[str, Any]:
         if self._service_url is None:

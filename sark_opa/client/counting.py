@@ -42,7 +42,7 @@ def slim(question: Mapping[str, Any], *, above_bytes: int) -> Mapping[str, Any]:
         if len(msgspec.json.encode(arguments)) <= above_bytes:
             return question
         input_tokens = _count(question, arguments)
-    except (SarkError, TypeError, ValueError, RecursionError):
+    except (SarkError, TypeError, ValueError, OverflowError, RecursionError):
         return question
     if input_tokens is None:
         return question

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -65,15 +66,33 @@ def denied(code: str, message: str) -> Decision:
 def parse(status: int, body: bytes) -> Decision:
     """OPA's answer as a decision.
 
-    An answer that is not 200, has no `result`, lacks a key, has one of another type, or allows while
-    giving reasons, is a denial with code `decision_malformed`.
+    An answer that is not 200, has no `result`, lacks a key, has one of another type or one twice, or contradicts
+    itself, is a denial with code `decision_malformed`.
     """
     if status != 200:  # noqa: PLR2004  # the only status OPA's Data API decides with
         return denied("decision_malformed", f"OPA answered with status {status}")
     try:
         decision = _decoder.decode(body).result
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        if decision.allow:
+            json.loads(body, object_pairs_hook=_each_once)
+    except (ValueError, RecursionError, ArithmeticError) as error:
         return denied("decision_malformed", f"OPA's answer is no decision: {error}")
-    if decision.allow and decision.reasons:
-        return denied("decision_malformed", "OPA's answer allows and gives reasons against it")
-    return decision
+    contradiction = _contradiction(decision)
+    return denied("decision_malformed", f"OPA's answer {contradiction}") if contradiction else decision
+
+
+def _contradiction(decision: Decision) -> str | None:
+    if not decision.allow:
+        return None if decision.reasons else "denies without a reason"
+    if decision.reasons:
+        return "allows and gives reasons against it"
+    to_settle = [obligation.get("href") for obligation in decision.obligations if obligation.get("type") == "settle"]
+    if to_settle != ([] if decision.hold is None else [f"/v1/holds/{decision.hold.id}/settle"]):
+        return "allows, but what it holds is not what it says to settle"
+    return None
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    # The parser takes the last of two, whoever wrote the answer may have meant the first.
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise ValueError("it has a key twice")

@@ -14,6 +14,7 @@ from urllib3.util import Retry
 from sark_opa.client import wire
 from sark_opa.client.counting import slim
 from sark_opa.client.decision import Decision, denied, parse
+from sark_opa.errors import InvalidInputError
 
 
 class SarkClient:
@@ -81,7 +82,8 @@ class SarkClient:
             question: the input of `docs/reference/decision.md`; give every call its own `request_id`.
 
         Returns:
-            The decision; a denial (code `opa_unavailable` or `decision_malformed`) when OPA gives none.
+            The decision; a denial (code `opa_unavailable` or `decision_malformed`) when OPA gives none, or
+            (`invalid_input`) when the question is nothing that JSON can say.
         """
         return self._ask(wire.DECISION_PATH, question)
 
@@ -112,7 +114,7 @@ class SarkClient:
             RefusedError: the service refused; `problem_code` says why.
             UnreachableError: no answer; call again, it books once.
         """
-        path = f"/v1/holds/{wire.hold_id_of(decision_or_hold_id)}/settle"
+        path = wire.end_path(decision_or_hold_id, "settle")
         return self._tell(path, wire.settle_body(usage, amount_usd, estimated=estimated))
 
     def release(self, decision_or_hold_id: Decision | str) -> dict[str, Any]:
@@ -122,25 +124,28 @@ class SarkClient:
             RefusedError: the hold was settled or has expired, or there is none.
             UnreachableError: no answer; call again, or let the hold expire.
         """
-        return self._tell(f"/v1/holds/{wire.hold_id_of(decision_or_hold_id)}/release", b"{}")
+        return self._tell(wire.end_path(decision_or_hold_id, "release"), b"{}")
 
     def _ask(self, path: str, question: Mapping[str, Any]) -> Decision:
-        body = wire.encode({"input": slim(question, above_bytes=self._count_above_bytes)})
         try:
-            answer = self._opa.post(
-                self._opa_url + path, body, headers={"Content-Type": "application/json"}, timeout=self._timeout_s
-            )
+            body = wire.question_body(slim(question, above_bytes=self._count_above_bytes))
+            answer = self._post(self._opa, self._opa_url + path, body)
+        except InvalidInputError as error:
+            return denied(error.code, error.message)
         except requests.RequestException as error:
             return denied("opa_unavailable", f"OPA did not answer: {error}")
         return parse(answer.status_code, answer.content)
+
+    def _post(self, session: requests.Session, url: str, body: bytes) -> requests.Response:
+        # A redirect is no answer: followed, a page that says 200 would stand for one.
+        headers = {"Content-Type": "application/json"}
+        return session.post(url, body, headers=headers, timeout=self._timeout_s, allow_redirects=False)
 
     def _tell(self, path: str, body: bytes) -> dict[str, Any]:
         if self._service_url is None:
             raise wire.UnreachableError("this client was made without service_url")
         try:
-            answer = self._service.post(
-                self._service_url + path, body, headers={"Content-Type": "application/json"}, timeout=self._timeout_s
-            )
+            answer = self._post(self._service, self._service_url + path, body)
         except requests.RequestException as error:
             raise wire.UnreachableError(f"the service did not answer: {error}") from error
         return wire.answer_of(answer.status_code, answer.content)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
+from urllib.parse import quote
 
 import msgspec
 
@@ -37,32 +38,50 @@ class UnreachableError(SarkError):
     code: ClassVar[str] = "unreachable"
 
 
-def hold_id_of(decision_or_id: Decision | str) -> str:
-    """The id of the hold to end.
+def end_path(decision_or_id: Decision | str, end: Literal["settle", "release"]) -> str:
+    """Where a hold is ended.
 
     Raises:
         InvalidInputError: the decision holds no money.
     """
     if isinstance(decision_or_id, str):
-        return decision_or_id
-    if decision_or_id.hold is None:
+        hold_id = decision_or_id
+    elif decision_or_id.hold is not None:
+        hold_id = decision_or_id.hold.id
+    else:
         raise InvalidInputError("this decision holds no money; there is nothing to settle or release")
-    return decision_or_id.hold.id
+    # An id is a name, whatever it holds: it must not lead to another route.
+    return f"/v1/holds/{quote(hold_id, safe='')}/{end}"
 
 
 def settle_body(usage: Mapping[str, Any] | None, amount_usd: Decimal | None, *, estimated: bool) -> bytes:
-    """The body of a settlement."""
+    """The body of a settlement.
+
+    Raises:
+        InvalidInputError: the usage is nothing that JSON can say.
+    """
     body: dict[str, Any] = {"estimated": estimated}
     if usage is not None:
         body["usage"] = usage
     if amount_usd is not None:
         body["amount_usd"] = amount_usd
-    return encode(body)
+    return _encode(body, "usage")
 
 
-def encode(body: Any) -> bytes:
-    """A body as JSON, money as numbers."""
-    return _encoder.encode(body)
+def question_body(question: Mapping[str, Any]) -> bytes:
+    """The body of a question to OPA.
+
+    Raises:
+        InvalidInputError: it is nothing that JSON can say.
+    """
+    return _encode({"input": question}, "question")
+
+
+def _encode(body: dict[str, Any], what: str) -> bytes:
+    try:
+        return _encoder.encode(body)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidInputError(f"the {what} cannot be written as JSON: {error}") from error
 
 
 def answer_of(status: int, body: bytes) -> dict[str, Any]:
@@ -74,8 +93,8 @@ def answer_of(status: int, body: bytes) -> dict[str, Any]:
     """
     try:
         answer = _decoder.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ArithmeticError) as error:
         raise UnreachableError(f"status {status}, and no JSON object in the body: {error}") from error
-    if status >= 400:  # noqa: PLR2004  # HTTP's border between answers and refusals
+    if not 200 <= status < 300:  # noqa: PLR2004  # HTTP's borders of success
         raise RefusedError(status, str(answer.get("code", "unknown")), str(answer.get("detail", "")))
     return answer

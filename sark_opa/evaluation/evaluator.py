@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from sark_opa.budget.ledger import AccountWindow, Attribution, Blocked, HoldOutcome, HoldRequest, Ledger
-from sark_opa.budget.standing import judge, needed_nanousd
+from sark_opa.budget.standing import BudgetStatusWord, judge, needed_nanousd
 from sark_opa.cost import Call, Costing, Estimate
-from sark_opa.errors import CostEstimationError, SarkError, UnknownAccountError
+from sark_opa.errors import CostEstimationError, DeadlineExceededError, SarkError, UnknownAccountError
 from sark_opa.evaluation.facts import (
     AccountFact,
     BlockedFact,
@@ -97,7 +97,7 @@ class Evaluator:
         if self._plugins.plugins():
             chain = asyncio.create_task(self._verdicts(question, ends_at - now(), budget_known, faults))
         try:
-            estimate = await self._estimate(question, faults)
+            estimate = await self._estimate(question, ends_at, faults)
             budget = await self._budget(question, estimate, hold=hold, ends_at=ends_at, faults=faults)
             budget_known.set_result(budget)
             verdicts = await chain if chain is not None else ()
@@ -110,7 +110,7 @@ class Evaluator:
         return Facts(
             id=str(uuid.uuid4()),
             age_ms=0,
-            degraded=budget.status == "unavailable" or any(fault.source == "plugins" for fault in faults),
+            degraded=budget.status == "unavailable" or any(map(_is_our_fault, faults)),
             price_revision=self._costing.revision,
             estimate=EstimateFact.of(estimate),
             budget=budget,
@@ -118,12 +118,16 @@ class Evaluator:
             errors=tuple(faults),
         )
 
-    async def _estimate(self, question: Question, faults: list[Fault]) -> Estimate:
+    async def _estimate(self, question: Question, ends_at: float, faults: list[Fault]) -> Estimate:
         try:
-            return await self._costing.estimate(call_of(question), datetime.now(UTC))
+            async with asyncio.timeout_at(ends_at):
+                return await self._costing.estimate(call_of(question), datetime.now(UTC))
         except CostEstimationError as error:
             faults.append(Fault(error.code, error.message, "estimate", error.details))
-            return Estimate.failed(revision=self._costing.revision)
+        except TimeoutError:
+            message = "the cost was not worked out in the time given for this request"
+            faults.append(Fault(DeadlineExceededError.code, message, "estimate"))
+        return Estimate.failed(revision=self._costing.revision)
 
     async def _budget(
         self, question: Question, estimate: Estimate, *, hold: bool, ends_at: float, faults: list[Fault]
@@ -144,8 +148,7 @@ class Evaluator:
         except SarkError as error:
             faults.append(Fault(error.code, error.message, "budget", error.details))
             return BudgetFact("unavailable")
-        # An unknown amount is judged as the least there is: it shows a window with nothing left, and grants nothing.
-        status, blocked = judge(windows, 1 if expected is None else expected, 1 if upper is None else upper)
+        status, blocked = judge(windows, *_judged(estimate))
         return BudgetFact(
             status,
             tuple(map(AccountFact.of, windows)),
@@ -171,14 +174,9 @@ class Evaluator:
             name = outcome.unknown or org
             faults.append(Fault(UnknownAccountError.code, f"no account {name} is registered", "budget"))
             return BudgetFact("unknown_account", unknown=name)
-        expected, upper = estimate.expected_nanousd or 0, estimate.upper_bound_nanousd or 0
         # Windows are as after the hold: nothing more is asked of them, but a window that warns may now be overdrawn.
         overdrawn = any(w.enforcement == "warn" and (w.remaining_nanousd or 0) < 0 for w in outcome.windows)
-        if outcome.status == "blocked":
-            status, _ = judge(outcome.windows, expected, upper)
-            status = "exceeded" if outcome.blocked else status
-        else:
-            status = "warning" if overdrawn else "ok"
+        status: BudgetStatusWord = "exceeded" if outcome.blocked else "warning" if overdrawn else "ok"
         if outcome.status == "conflict":
             faults.append(
                 Fault("request_id_conflict", "this request_id was used before for a different request", "budget")
@@ -198,7 +196,6 @@ class Evaluator:
         if blocked is None:
             return None
         window = next(w for w in windows if (w.account, w.window) == (blocked.account, blocked.window))
-        expected, upper = estimate.expected_nanousd or 0, estimate.upper_bound_nanousd or 0
         remaining = window.remaining_nanousd
         return BlockedFact(
             account=window.account,
@@ -206,7 +203,7 @@ class Evaluator:
             window=window.window,
             limit_usd=usd_or_none(window.limit_nanousd),
             remaining_usd=usd_or_none(remaining),
-            needed_usd=to_usd(needed_nanousd(window, expected, upper)),
+            needed_usd=to_usd(needed_nanousd(window, *_judged(estimate))),
             resets_at=window.resets_at,
             fits=self._costing.fits(estimate, remaining or 0),
         )
@@ -221,6 +218,7 @@ class Evaluator:
 
         asked = PluginQuestion(
             principal_id=question.principal.id,
+            org=question.principal.org,
             resource_id=question.resource.id,
             capability_id=question.capability.id,
             action=question.action,
@@ -236,3 +234,17 @@ class Evaluator:
         for verdict in verdicts:
             self._metrics.verdict(verdict.plugin, verdict.status, allowed=verdict.allowed)
         return tuple(map(VerdictFact.of, verdicts))
+
+
+def _judged(estimate: Estimate) -> tuple[int, int]:
+    """Expected cost and upper bound to judge by.
+
+    An unknown amount is judged as the least there is: it shows a window with nothing left, and grants nothing.
+    """
+    expected, upper = estimate.expected_nanousd, estimate.upper_bound_nanousd
+    return 1 if expected is None else expected, 1 if upper is None else upper
+
+
+def _is_our_fault(fault: Fault) -> bool:
+    """Whether a part of the service failed, rather than the question being wrong."""
+    return fault.source == "plugins" or fault.code == DeadlineExceededError.code

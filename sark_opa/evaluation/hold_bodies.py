@@ -29,6 +29,10 @@ Ttl = Annotated[int, Field(ge=1, le=31_536_000)]
 Currency = Annotated[str, StringConstraints(pattern=r"^USD$")]
 
 
+def _digest(stated: tuple[object, ...]) -> bytes:
+    return hashlib.blake2b(msgspec.json.encode(stated, order="sorted"), digest_size=16).digest()
+
+
 class HoldBody(Question):
     """`POST /v1/holds`: either an amount, or a question whose cost is estimated and held."""
 
@@ -67,13 +71,9 @@ class SettleBody(Strict):
         Raises:
             InvalidInputError: the usage is nested too deep.
         """
-        stated: tuple[object, ...] = (
-            None if self.amount_usd is None else from_usd(self.amount_usd),
-            self.usage,
-            self.estimated,
-        )
+        amount = None if self.amount_usd is None else from_usd(self.amount_usd)
         try:
-            return hashlib.blake2b(msgspec.json.encode(stated, order="sorted"), digest_size=16).digest()
+            return _digest((amount, self.usage, self.estimated))
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidInputError(f"usage: {error}", path="usage") from error
 
@@ -93,6 +93,15 @@ class ChargeBody(SettleBody):
     capability: Capability
     model: Identifier | None = None
     tags: dict[str, str] = Field(default_factory=dict)
+
+    def fingerprint(self) -> bytes:
+        """16 bytes that differ when the charge differs in anything, also in who it is for.
+
+        Raises:
+            InvalidInputError: the usage is nested too deep.
+        """
+        principal = (self.principal.org, self.principal.id, self.principal.team)
+        return _digest((principal, self.resource.id, self.capability.id, self.model, self.tags, self.digest()))
 
 
 class HoldAnswer(msgspec.Struct, frozen=True):

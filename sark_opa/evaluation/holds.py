@@ -143,7 +143,7 @@ class Holds:
             principal_id=body.principal.id,
             team=body.principal.team,
             request_id=body.request_id,
-            fingerprint=settlement.fingerprint,
+            fingerprint=body.fingerprint(),
             expected_nanousd=settlement.actual_nanousd,
             upper_nanousd=settlement.actual_nanousd,
             ttl_s=self._ttl_s,

@@ -12,6 +12,7 @@ from pathlib import Path
 from sark_opa.errors import ConfigurationError
 
 _STOP_TIMEOUT_S = 10.0
+_TAIL_BYTES_MAX = 32_768
 
 
 class Child:
@@ -58,14 +59,18 @@ class Child:
             )
         ended = asyncio.create_task(self._process.wait())
         ready = asyncio.create_task(_until(self._ready))
-        done, _ = await asyncio.wait({ended, ready}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        for task in (ended, ready):
-            task.cancel()
-        if ready not in done:
-            status = self._process.returncode
-            how = f"ended with {status}" if ended in done else f"was not ready after {timeout_s:.0f} s"
-            await self.kill()
-            raise ConfigurationError(f"{self.name} {how}; the end of {self.log}:\n{self.tail()}")
+        try:
+            await asyncio.wait({ended, ready}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            # Ended counts first: what answers then on its port is somebody else.
+            if ready.done() and not ended.done():
+                ready.result()
+                return
+            how = f"ended with {ended.result()}" if ended.done() else f"was not ready after {timeout_s:g} s"
+        finally:
+            ended.cancel()
+            ready.cancel()
+        await self.kill()
+        raise ConfigurationError(f"{self.name} {how}; the end of {self.log}:\n{self.tail()}")
 
     async def wait(self) -> int:
         """Wait until the process ends; its exit status."""
@@ -95,7 +100,9 @@ class Child:
 
     def tail(self, lines_max: int = 15) -> str:
         """The last lines of its log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines_max:])
+        with self.log.open("rb") as log:
+            log.seek(max(log.seek(0, os.SEEK_END) - _TAIL_BYTES_MAX, 0))
+            return "\n".join(log.read().decode(errors="replace").splitlines()[-lines_max:])
 
 
 async def _until(ready: Callable[[], Awaitable[None]]) -> None:

@@ -32,11 +32,14 @@ async def embedded(data: Path) -> AsyncIterator[str]:
     Raises:
         ConfigurationError: the server does not start; the message says why and where its log is.
     """
-    server = await asyncio.to_thread(_start, data)
+    starting = asyncio.create_task(asyncio.to_thread(_start, data))
     try:
-        yield _url(server)
+        yield _url(await asyncio.shield(starting))
     finally:
-        await asyncio.shield(asyncio.to_thread(server.cleanup))
+        # Whoever is cancelled while it starts waits all the same: the thread goes on, and the server would.
+        await asyncio.wait({starting})
+        if starting.exception() is None:
+            await asyncio.shield(asyncio.to_thread(starting.result().cleanup))
 
 
 @contextmanager

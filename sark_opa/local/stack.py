@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from sark_opa import bundled
 from sark_opa.errors import ConfigurationError
 from sark_opa.local.children import Child, base_environment, http_ready
 from sark_opa.local.postgres import embedded
-from sark_opa.local.tokens import ROLES, load_or_make
+from sark_opa.local.tokens import ROLES, load_or_make, write_private
 from sark_opa.opa import server
 from sark_opa.opa.binary import find_or_fetch
 from sark_opa.storage.migrations import migrate
@@ -25,6 +26,9 @@ from sark_opa.storage.pool import open_pool
 from sark_opa.storage.tokens import register
 
 _START_TIMEOUT_S = 60.0
+_PAUSE_S, _PAUSE_S_MAX = 0.5, 30.0
+_STEADY_S = 120.0
+"""Who ran this long before it ended is started again as quickly as the first time."""
 _SOCKET_PATH_BYTES_MAX = 100
 """A unix socket's path may have 107 bytes on Linux, 103 on macOS."""
 
@@ -40,12 +44,14 @@ class StackOptions:
     bundle: Path | None = None
     service_settings: Mapping[str, str] = field(default_factory=dict)
     """More `SARK_*` variables for the service."""
+    ready_file: Path | None = None
+    """Holds `Stack.ready` as JSON for as long as the stack is ready."""
     processes: int = 1
     """Service processes sharing the database; the first serves OPA and `port`, the others free ports."""
 
 
 class Stack:
-    """A running stack. `ready` is what `--ready-file` holds."""
+    """A running stack. `ready` is what its ready file holds: URLs and tokens."""
 
     def __init__(self, *, services: list[Child], opa: Child, ready: dict[str, str], service_urls: list[str]) -> None:
         self.services = services
@@ -66,12 +72,15 @@ class Stack:
 
 
 async def _keep(child: Child, say: Callable[[str], None]) -> None:
-    pause_s = 0.5
+    loop = asyncio.get_running_loop()
+    pause_s, started = _PAUSE_S, loop.time()
     while True:
         status = await child.wait()
+        if loop.time() - started > _STEADY_S:
+            pause_s = _PAUSE_S
         say(f"{child.name} ended with {status}; starting it again in {pause_s:g} s (its log: {child.log})")
         await asyncio.sleep(pause_s)
-        pause_s = min(pause_s * 2, 30.0)
+        pause_s, started = min(pause_s * 2, _PAUSE_S_MAX), loop.time()
         try:
             await child.start(timeout_s=_START_TIMEOUT_S)
         except ConfigurationError as error:
@@ -87,13 +96,16 @@ async def running(options: StackOptions, say: Callable[[str], None]) -> AsyncIte
         say: told of each step.
 
     Raises:
-        ConfigurationError: a port is taken, or a part did not start; the message says which and why.
+        ConfigurationError: the folder or a port is taken, or a part did not start; the message says which and why.
         OpaError: no OPA could be found or fetched.
     """
     data = options.data.expanduser().resolve()
-    data.mkdir(parents=True, exist_ok=True)
-    (data / "log").mkdir(exist_ok=True)
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(_occupied(data))
+        if options.ready_file is not None:
+            with _ready_file_errors():
+                options.ready_file.parent.stat()  # said now, not after a minute of starting
+                options.ready_file.unlink(missing_ok=True)  # a stack that was killed leaves its own behind
         port, opa_port = _take(options.port, "--port"), _take(options.opa_port, "--opa-port")
         opa_binary = await asyncio.to_thread(find_or_fetch, say)
         database_url = options.database_url
@@ -123,20 +135,19 @@ async def running(options: StackOptions, say: Callable[[str], None]) -> AsyncIte
             "database_url": database_url,
             **{f"{role}_token": tokens[role] for role in ROLES},
         }
+        if options.ready_file is not None:
+            stack.callback(options.ready_file.unlink, missing_ok=True)
+            with _ready_file_errors():
+                write_private(options.ready_file, json.dumps(ready, indent=2) + "\n")
         yield Stack(services=services, opa=opa, ready=ready, service_urls=urls)
 
 
-def write_ready_file(path: Path, ready: Mapping[str, str]) -> None:
-    """Put `ready` into `path` in one step, so that whoever waits for the file never reads half of it."""
-    partial = path.with_name(path.name + ".partial")
-    partial.touch(mode=0o600)
-    partial.write_text(json.dumps(dict(ready), indent=2) + "\n")
-    partial.replace(path)
-
-
-def remove_ready_file(path: Path) -> None:
-    """Say that the stack is ready no more."""
-    path.unlink(missing_ok=True)
+@contextlib.contextmanager
+def _ready_file_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(f"--ready-file: {error}") from error
 
 
 def free_port() -> int:
@@ -144,6 +155,22 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def _occupied(data: Path) -> Iterator[None]:
+    # Two stacks in one folder would take each other's socket away, and with it OPA's service.
+    try:
+        (data / "log").mkdir(parents=True, exist_ok=True)
+        lock = (data / "lock").open("a")
+    except OSError as error:
+        raise ConfigurationError(f"the folder {data} cannot be used: {error}; give another with --data") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigurationError(f"another stack runs in {data}; stop it, or give another --data") from error
+        yield
 
 
 def _take(port: int, option: str) -> int:

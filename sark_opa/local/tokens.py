@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Final
+
+from sark_opa.errors import ConfigurationError
 
 ROLES: Final = ("admin", "facts", "settle")
 
@@ -17,13 +20,35 @@ def new_token() -> str:
 
 
 def load_or_make(data: Path) -> dict[str, str]:
-    """Role to token, from `data/tokens.json`, which is made with mode 0600 when it is missing."""
+    """Role to token, from `data/tokens.json`, which is made with mode 0600 when it is missing.
+
+    Raises:
+        ConfigurationError: the file is there and does not hold the tokens.
+    """
     file = data / "tokens.json"
-    if file.exists():
-        stored: dict[str, str] = json.loads(file.read_text())
-        return stored
-    tokens = {role: new_token() for role in ROLES}
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as stream:
-        json.dump(tokens, stream)
-    return tokens
+    try:
+        stored = json.loads(file.read_text())
+    except FileNotFoundError:
+        tokens = {role: new_token() for role in ROLES}
+        write_private(file, json.dumps(tokens))
+        return tokens
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{file}: {error}; delete it, and new tokens are made") from error
+    if not isinstance(stored, dict) or not all(isinstance(stored.get(role), str) for role in ROLES):
+        raise ConfigurationError(f"{file}: holds no tokens; delete it, and new ones are made")
+    return {role: stored[role] for role in ROLES}
+
+
+def write_private(file: Path, text: str) -> None:
+    """Put `text` into `file` in one step, so that nobody reads half of it; only its owner may read it at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    handle, partial = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # with mode 0600
+    try:
+        with os.fdopen(handle, "w") as stream:
+            stream.write(text)
+        Path(partial).replace(file)
+    finally:
+        Path(partial).unlink(missing_ok=True)

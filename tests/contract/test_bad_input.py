@@ -122,6 +122,25 @@ def test_a_call_without_a_price_holds_nothing(stack: LiveStack) -> None:
     _assert_problem(stack.api("POST", "/v1/holds", body), 422, "unpriced")
 
 
+def test_a_charge_of_somebody_else_is_a_conflict(stack: LiveStack) -> None:
+    """The same request_id and amount for another principal is another charge, and not the first one's answer."""
+    body = {
+        "request_id": "twice", "principal": {"id": "ada", "org": stack.new_org()}, "resource": {"id": "openai"},
+        "capability": {"id": "batch"}, "amount_usd": 1,
+    }  # fmt: skip
+    first = stack.api("POST", "/v1/charges", body)
+    assert first.json() == stack.api("POST", "/v1/charges", body).json()
+    other = body | {"principal": body["principal"] | {"id": "bob"}}
+    _assert_problem(stack.api("POST", "/v1/charges", other), 409, "request_id_conflict")
+    _assert_problem(stack.api("POST", "/v1/charges", body | {"currency": "EUR"}), 422, "invalid_input")
+
+
+def test_an_amount_beyond_all_decimals_is_a_400(stack: LiveStack) -> None:
+    """A number no decimal can hold is no crash."""
+    raw = b'{"request_id": "r", "principal": {"id": "u", "org": "acme"}, "amount_usd": 1e-99999999999999999999}'
+    _assert_problem(stack.api("POST", "/v1/holds", raw=raw), 400, "malformed_json")
+
+
 def test_unknown_ids_are_404(stack: LiveStack) -> None:
     """Hold ids that never were, or are no ids at all."""
     for hold_id in ("bm90aGluZwpoZXJl", "%20", "x" * 3000, "..%2f..", "ÿ"):

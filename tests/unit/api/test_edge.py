@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -129,3 +130,100 @@ async def test_other_methods_on_the_hot_path_are_not_found_there() -> None:
     """FastAPI answers them."""
     app = application.build(services(), body_bytes_max=1_000, in_flight_max=9)
     assert (await ask(app, scope("GET")))[1]["code"] == "method_not_allowed"
+
+
+async def test_a_crash_of_any_route_is_a_problem() -> None:
+    """Also of those that FastAPI answers, which has words of its own for it."""
+    parts = services()  # without any plugins to list
+    parts.keyring.role_of = {"good": "admin"}.get
+    app = application.build(parts, body_bytes_max=1_000, in_flight_max=9)
+    with structlog.testing.capture_logs() as lines:
+        status, problem = await ask(app, scope("GET", "/v1/plugins", authorization="Bearer good"))
+    assert (status, problem["code"], problem["type"]) == (500, "error", "urn:sark-opa:problem:error")
+    assert [line["event"] for line in lines] == ["crash", "request"]
+
+
+async def test_a_caller_who_hangs_up_is_no_crash() -> None:
+    """Its body never came: nothing is answered, and the line says why."""
+    app = application.build(services(), body_bytes_max=1_000, in_flight_max=9)
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with structlog.testing.capture_logs() as lines:
+        await app(scope(), receive, send)
+    assert sent == []
+    assert [(line["event"], line["code"], line["status"]) for line in lines] == [("request", "client_gone", 0)]
+
+
+async def test_a_cancelled_request_is_told_and_counted_out() -> None:
+    """As when the service stops; the place it took is free again."""
+    began = asyncio.Event()
+
+    async def hangs(*_: Any) -> None:
+        began.set()
+        await asyncio.sleep(600)
+
+    app = edge(hangs)
+    with structlog.testing.capture_logs() as lines:
+        task = asyncio.create_task(ask(app, scope()))
+        await began.wait()
+        assert app._in_flight == 1
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert app._in_flight == 0
+    assert [(line["event"], line["code"]) for line in lines] == [("request", "cancelled")]
+
+
+async def test_a_path_cannot_write_into_the_log() -> None:
+    """It is told as it was sent, with its escapes, and no terminal obeys it."""
+    sent = scope("GET", "/v1/x\n\x1b[31mforged") | {"raw_path": b"/v1/x%0a%1b%5b31mforged"}
+    app = application.build(services(), body_bytes_max=1_000, in_flight_max=9)
+    with structlog.testing.capture_logs() as lines:
+        assert (await ask(app, sent))[1]["code"] == "not_found"
+    assert lines[-1]["path"] == "/v1/x%0a%1b%5b31mforged"
+
+
+async def test_routes_are_counted_by_their_pattern() -> None:
+    """What callers put into a path is no label, or anybody could fill the memory with labels."""
+    app = application.build(services(), body_bytes_max=1_000, in_flight_max=9)
+    for path in ("/v1/holds/one", "/v1/holds/two", "/v1/accounts/acme/team/x", "/nowhere/at/all"):
+        await ask(app, scope("GET", path))
+    text = app._metrics.exposition().decode()
+    assert set(re.findall(r'sark_request_seconds_count\{route="([^"]*)"', text)) == {
+        "/v1/holds/{hold_id}", "/v1/accounts/{name:path}", "none",
+    }  # fmt: skip
+
+
+async def test_whoever_sends_too_much_too_slowly_is_answered_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of a body is read and dropped for a while, not for ever."""
+    monkeypatch.setattr("sark_opa.api.edge._DRAIN_TIMEOUT_S", 0.05)
+    app = application.build(services(), body_bytes_max=100, in_flight_max=9)
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        if not sent:
+            await asyncio.sleep(600)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await asyncio.wait_for(app(scope(content_length="101"), receive, send), 10)
+    assert sent[0]["status"] == 413
+
+
+async def test_a_body_within_its_bound_is_let_through() -> None:
+    """To the byte."""
+
+    async def counts(_scope: Any, receive: Any, send: Any) -> None:
+        size = len((await receive())["body"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": json.dumps({"size": size}).encode()})
+
+    assert await ask(edge(counts), scope(content_length="100"), b"x" * 100) == (200, {"size": 100})

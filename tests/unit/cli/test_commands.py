@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
+from sark_opa.cli import run
 from sark_opa.cli.commands import app
 
 SARK = [sys.executable, "-m", "sark_opa"]
@@ -141,3 +144,67 @@ def test_settings_prints_each_variable() -> None:
     assert "required" in rows["SARK_DATABASE_URL"]
     assert "8088" in rows["SARK_PORT"]
     assert "()" not in rows["SARK_PLUGINS"]
+
+
+def test_a_message_is_told_as_it_is(tmp_path: Path) -> None:
+    """Brackets are no markup, and no line is broken: it may be searched for."""
+    path = tmp_path / "[red] a [/nothing] and a name that is longer than a narrow terminal is wide.yaml"
+    ended = sark("serve", database_url="postgresql://127.0.0.1:9/none", SARK_PRICES_FILE=str(path), COLUMNS="40")
+    assert ended.returncode == 1
+    assert str(path) in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_listed_name_can_be_revoked(database_url: str) -> None:
+    """Names are listed whole, however long and however odd."""
+    name = "[bold]gateway of the team that looks after everything [/x]"
+    assert sark("token", "create", name, "--role", "facts", database_url=database_url).returncode == 0
+    listed = sark("token", "list", database_url=database_url, COLUMNS="60").stdout
+    column = "".join(line[: line.index("  ")] if "  " in line else line for line in listed.splitlines()[1:])
+    assert column.replace(" ", "") == name.replace(" ", "")
+    revoked = sark("token", "revoke", name, database_url=database_url, COLUMNS="40")
+    assert revoked.stdout == f"revoked {name}\n"
+
+
+def test_doctor_looks_at_the_embedded_server_too() -> None:
+    """Where no other is given."""
+    well = sark("doctor")
+    assert well.returncode == 0, well.stdout
+    assert "ok    PostgreSQL: embedded" in well.stdout
+
+
+def test_doctor_says_what_to_do_about_an_empty_database(empty_database_url: str) -> None:
+    """The server is well, the ledger is not."""
+    ill = sark("doctor", database_url=empty_database_url)
+    assert ill.returncode == 1
+    assert "ok    PostgreSQL" in ill.stdout
+    assert "fails ledger" in ill.stdout
+    assert "sark-opa migrate" in ill.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "expected"),
+    [
+        ([], {}, "create"),
+        ([], {"SARK_UNKNOWN_ORGS": "deny"}, "deny"),
+        (["--unknown-orgs", "create"], {"SARK_UNKNOWN_ORGS": "deny"}, "create"),
+    ],
+)
+def test_up_keeps_what_the_user_has_set(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], environment: dict[str, str], expected: str
+) -> None:
+    """Its own default is for who has not decided; an option wins over the variable."""
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(run, "up", lambda **options: given.update(options))
+    monkeypatch.delenv("SARK_UNKNOWN_ORGS", raising=False)
+    ended = CliRunner().invoke(app, ["up", *arguments], env=environment)
+    assert ended.exit_code == 0, ended.output
+    assert given["settings"]["SARK_UNKNOWN_ORGS"] == expected
+
+
+def test_folders_of_plugins_are_made_absolute() -> None:
+    """Names are those of bundled ones."""
+    here = Path.cwd()
+    assert run.absolute_plugins(" rate_limit, ./mine,../other ,a/b,") == (
+        f"rate_limit,{here / 'mine'},{here.parent / 'other'},{here / 'a/b'}"
+    )
