@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Final
 
 from rich.markup import escape
 from rich.table import Table
@@ -15,13 +16,21 @@ from rich.text import Text
 import sark_opa
 from sark_opa import bundled
 from sark_opa.cli import console
-from sark_opa.errors import ConfigurationError, SarkError
+from sark_opa.errors import ConfigurationError, OpaError, SarkError
 from sark_opa.local import postgres
 from sark_opa.opa.binary import find_or_fetch
+from sark_opa.opa.client import OpaClient
 from sark_opa.storage import tokens
 from sark_opa.storage.migrations import migrate as apply_migrations
 from sark_opa.storage.pool import open_pool
 from sark_opa.storage.verify import verify_url
+
+_PROBE: Final = {
+    "principal": {"id": "sark-opa-doctor", "org": "sark-opa-doctor"},
+    "resource": {"id": "openai", "type": "llm"},
+    "capability": {"id": "chat.completions"},
+    "arguments": {"model": "gpt-4o", "messages": [{"role": "user", "content": "?"}], "max_tokens": 1},
+}
 
 
 def url_of(given: str | None) -> str:
@@ -84,8 +93,8 @@ async def revoke_token(database_url: str, *, name: str) -> None:
     console.print(Text(f"revoked {name}"), soft_wrap=True)
 
 
-async def doctor(database_url: str | None) -> int:
-    """Look at what the stack needs; 1 when something is missing."""
+async def doctor(database_url: str | None, opa_url: str | None) -> int:
+    """Look at what the stack needs, and at what of it runs; 1 when something is missing."""
     looks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
         ("sark-opa", _versions),
         ("data", _folders),
@@ -95,6 +104,8 @@ async def doctor(database_url: str | None) -> int:
         looks += [("PostgreSQL", partial(_server, database_url)), ("ledger", partial(_ledger, database_url))]
     else:
         looks += [("PostgreSQL", _embedded)]
+    if opa_url:
+        looks += [("running OPA", partial(_running_opa, opa_url))]
     failed = 0
     for part, look in looks:
         try:
@@ -116,6 +127,21 @@ async def _folders() -> str:
 
 async def _opa() -> str:
     return str(find_or_fetch(lambda line: console.print(Text(line, "dim"), soft_wrap=True)))
+
+
+async def _running_opa(url: str) -> str:
+    async with OpaClient(url) as client:
+        if not await client.health():
+            raise OpaError(f"{url} does not answer, or has not loaded its bundles")
+        files = await client.policies()
+        if not any(name.endswith("sark/authz/authz.rego") for name in files):
+            raise OpaError(f"{url} runs without sark-opa's bundle; give it the folder {bundled.folder('rego')}")
+        # A preview of anything: whatever the budgets say of it, the facts have to be there.
+        decision = await client.decision(_PROBE, rule="preview")
+    for reason in decision.reasons:
+        if reason.source in {"facts", "client"}:
+            raise OpaError(f"{url} gets no facts: {reason.message} ({reason.code}, {reason.details})")
+    return f"{len(files)} policy files, and facts from the service"
 
 
 async def _embedded() -> str:

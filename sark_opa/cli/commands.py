@@ -104,9 +104,14 @@ def verify(database_url: DatabaseUrl = None) -> None:
 
 
 @app.command()
-def doctor(database_url: DatabaseUrl = None) -> None:
+def doctor(
+    database_url: DatabaseUrl = None,
+    opa_url: Annotated[
+        str | None, typer.Option(help="Also look at this running OPA: its bundle, and whether it gets facts.")
+    ] = None,
+) -> None:
     """Look at everything the stack needs on this machine, and say what is missing."""
-    raise typer.Exit(asyncio.run(administration.doctor(database_url)))
+    raise typer.Exit(asyncio.run(administration.doctor(database_url, opa_url)))
 
 
 @token.command("create")

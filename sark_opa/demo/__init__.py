@@ -12,6 +12,7 @@ import aiohttp
 import yaml
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sark_opa.client import AsyncSarkClient
 from sark_opa.demo import scenes
@@ -54,7 +55,7 @@ async def run(console: Console) -> int:
                 "SARK_LOG_LEVEL": "warning",
             },
         )
-        async with running(options, lambda step: console.print(f"[dim]{step}[/dim]", highlight=False)) as stack:
+        async with running(options, lambda step: console.print(Text(step, "dim"), soft_wrap=True)) as stack:
             outcomes = await _play(stack)
             findings = await verify_url(stack.ready["database_url"])
     found = "; ".join(finding.message for finding in findings) or "every invariant true"

@@ -23,7 +23,7 @@ ReleaseAnswer = tuple[Literal["released", "ended", "unknown"], HoldRow | None]
 
 _log: Final = get_logger("sark_opa.storage")
 _queries: Final = queries.load("ledger")
-_encode: Final = msgspec.json.Encoder().encode
+_encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 _held: Final = msgspec.json.Decoder(HoldAnswers)
 _settled: Final = msgspec.json.Decoder(list[SettleAnswer])
 _released: Final = msgspec.json.Decoder(list[ReleaseAnswer])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 import psycopg
 import pytest
@@ -283,3 +284,12 @@ async def test_charges_are_append_only(acme, execute, statement):
     with pytest.raises(psycopg.errors.RestrictViolation, match="append-only"):
         execute(statement)
     assert execute("select count(*) from sark.cost_tracking") == [(1,)]
+
+
+async def test_fractions_of_a_usage_are_kept_as_numbers(ledger, execute):
+    """With the digits the provider sent, so that a report can add them up."""
+    await ledger.put_account(org())
+    await ledger.hold(hold_request("r1", 10))
+    await ledger.settle(settlement("r1", 7, usage={"seconds": Decimal("1.50"), "type": "duration"}))
+    kept = execute("select jsonb_typeof(usage -> 'seconds'), usage ->> 'seconds' from sark.cost_tracking")
+    assert kept == [("number", "1.50")]
