@@ -84,7 +84,8 @@ async def children(folder: Path) -> tuple[Child, Child, int]:
     )  # fmt: skip
     opa = Child(
         "opa", server.command(find_or_fetch(print), bundle=bundle, address=f"127.0.0.1:{port}"),
-        environment=base_environment(), log=folder / "opa.log", ready=lambda: http_ready(port, "/health"),
+        environment=server.environment(base_environment()), log=folder / "opa.log",
+        ready=lambda: http_ready(port, "/health"),
     )  # fmt: skip
     await noop.start(timeout_s=30)
     await opa.start(timeout_s=30)

@@ -133,5 +133,8 @@ async def http_ready(port: int, path: str) -> None:
 
 def base_environment() -> dict[str, str]:
     """What every child needs from the environment of this process, and no secret."""
-    wanted = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "XDG_CACHE_HOME")
+    wanted = (
+        "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "XDG_CACHE_HOME",
+        "GOGC", "GOMEMLIMIT", "GOMAXPROCS",
+    )  # fmt: skip
     return {name: os.environ[name] for name in wanted if name in os.environ}

@@ -7,6 +7,8 @@ from pathlib import Path
 
 _LEFT_OUT = ("*_test.rego", "cases", "schemas")
 """Parts of the bundle directory that are for its authors only."""
+_GOGC = "400"
+"""How far OPA's heap may grow before Go collects it, in percent; see docs/decisions/0007-opa-collects-less.md."""
 
 
 def command(
@@ -44,10 +46,13 @@ def environment(
     service_socket: Path | None = None,
     token: str | None = None,
 ) -> dict[str, str]:
-    """What the bundle reads from OPA's environment, on top of `base`; a value of None is left to the bundle's data."""
+    """OPA's environment on top of `base`: what the bundle reads from it, and how Go collects its garbage.
+
+    A value of None is left to the bundle's data; a GOGC in `base` stays.
+    """
     wanted = {
         "SARK_SERVICE_URL": service_url,
         "SARK_SERVICE_SOCKET": None if service_socket is None else str(service_socket),
         "SARK_FACTS_TOKEN": token,
     }
-    return dict(base) | {name: value for name, value in wanted.items() if value is not None}
+    return {"GOGC": _GOGC} | dict(base) | {name: value for name, value in wanted.items() if value is not None}
