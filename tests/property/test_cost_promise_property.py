@@ -8,81 +8,25 @@ normalising. Nothing here reads `Estimate.tokens` to make up a usage.
 from __future__ import annotations
 
 import json
-import unicodedata
-import warnings
-from functools import cache
 from typing import Any
 
-from fixtures.cost import NOW, costing, png, png_url
+from fixtures.cost import NOW, costing, png_url
+from fixtures.promise import (
+    CL100K,
+    IMAGES,
+    O200K,
+    SERVED,
+    TILE,
+    chat_usage,
+    count,
+    limits,
+    settle,
+    texts,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sark_opa.cost import Call, Estimate
-
-with warnings.catch_warnings():
-    # Its import reads its tables by a function Python has deprecated.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import bpe_openai
-
-O200K = ("gpt-4o", "gpt-4o-mini", "gpt-4.1", "o3", "gpt-5", "gpt-5.4")
-CL100K = ("gpt-4", "gpt-4-turbo", "gpt-3.5-turbo")
-SERVED = {None: ["default", "flex", "priority", "fast"], "default": ["default"], "flex": ["flex", "default"]}
-WORDS = [
-    "don't", "I'LL", " 1234567", "\r\n\r\n", "      ", "def f(x):\n\treturn x", "naïve café", "Привет, мир", "東京は夜",
-    "مرحبا", "नमस्ते\u094d", "한국어", "👩\u200d💻🏳\ufe0f\u200d🌈", "e\u0301\u0308", "\ufdfa", "0xdeadbeef",
-    '{"a": [1,2]}',    "<|endoftext|>", "<|im_start|>system", "<|fim_prefix|>", "\u200b\u3000", "龘靐齉", "Ω≈ç√∫",
-]  # fmt: skip
-words = st.sampled_from(WORDS) | st.text(st.characters(codec="utf-8"), max_size=12)
-texts = st.lists(words, min_size=1, max_size=10).map("".join)
-limits = st.integers(1, 4_000)
-# Pixels and the tokens OpenAI's guide comes to: tiles for gpt-4o, gpt-4.1, gpt-5; patches for gpt-4.1-mini, o4-mini.
-IMAGES = {(512, 512): 1, (1024, 1024): 4, (2048, 4096): 6, (600, 600): 4, (2048, 768): 8, (100, 9000): 4}
-TILE = {"gpt-4o": (85, 170), "gpt-4o-mini": (2833, 5667), "gpt-4.1": (85, 170), "o3": (75, 150), "gpt-5": (70, 140)}
-
-
-@cache
-def vocabulary(model: str) -> bpe_openai.Encoding:
-    """The second implementation of the model's vocabulary."""
-    return bpe_openai.get_encoding("cl100k_base" if model in CL100K else "o200k_base")
-
-
-def count(model: str, text: str) -> int:
-    """Tokens of a text as the provider counts it: special tokens are the letters they are written with."""
-    return len(vocabulary(model).encode_ordinary(text))
-
-
-def worst(text: str) -> int:
-    """Tokens of a text for the worst byte-level vocabulary that normalises first."""
-    return len(unicodedata.normalize("NFKC", text).encode())
-
-
-def settle(estimate: Estimate, payload: dict[str, Any], model: str | None = None) -> None:
-    """Price the payload as the service does; it is within the bound, and so is the expectation."""
-    actual = costing().actual(
-        payload, provider=estimate.provider, model=model or estimate.model, pricing=estimate.pricing, at=NOW
-    )
-    assert estimate.upper_bound_nanousd is not None
-    assert actual.nanousd <= estimate.upper_bound_nanousd
-    assert (estimate.expected_nanousd or 0) <= estimate.upper_bound_nanousd
-
-
-def chat_usage(draw: Any, prompt: int, output: int, **details: int) -> dict[str, Any]:
-    """A usage of Chat Completions with any split over the cache and any share of reasoning."""
-    cached = draw(st.integers(0, prompt) | st.just(0) | st.just(prompt))
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": output,
-        "total_tokens": prompt + output,
-        "prompt_tokens_details": {
-            "cached_tokens": cached,
-            "cache_write_tokens": draw(st.integers(0, prompt - cached)),
-            **{key: value for key, value in details.items() if key != "spoken"},
-        },
-        "completion_tokens_details": {
-            "reasoning_tokens": 0 if "spoken" in details else draw(st.integers(0, output)),
-            "audio_tokens": details.get("spoken", 0),
-        },
-    }
+from sark_opa.cost import Call
 
 
 @settings(deadline=None)
@@ -271,125 +215,3 @@ def test_an_azure_deployment_may_run_any_version_of_its_model(data: st.DataObjec
     body |= {"messages": [{"role": "user", "content": "Hello, world"}]}
     estimate = costing().estimate_now(Call("azure", "llm", "chat.completions", body), NOW)
     settle(estimate, {"model": version, "usage": chat_usage(data.draw, 10, 100)}, "gpt-4o")
-
-
-@settings(deadline=None)
-@given(
-    data=st.data(),
-    model=st.sampled_from(["claude-3-7-sonnet-latest", "claude-sonnet-4-5", "claude-opus-4-6", "claude-haiku-5-5"]),
-    system=texts,
-    turns=st.lists(texts, min_size=1, max_size=4),
-    limit=limits,
-)
-def test_anthropic_settles_within_the_bound_for_the_worst_vocabulary(
-    data: st.DataObject, model: str, system: str, turns: list[str], limit: int
-) -> None:
-    """Tools with their prompt, images, cited documents, searches; all of it written to the cache for an hour."""
-    body: dict[str, Any] = {"model": model, "max_tokens": limit, "system": system, "messages": []}
-    prompt = 8 + worst(system)
-    for turn in turns:
-        content: list[dict[str, Any]] = [{"type": "text", "text": turn}]
-        prompt += 7 + worst(turn)
-        if data.draw(st.booleans()):
-            width, height = data.draw(st.integers(1, 3_000)), data.draw(st.integers(1, 3_000))
-            content.append({"type": "image", "source": {"type": "base64", "data": png(width, height)}})
-            prompt += min(width * height // 750, 1_568)
-        if data.draw(st.booleans()):
-            document = {"type": "text", "media_type": "text/plain", "data": turn}
-            content.append({"type": "document", "source": document, "citations": {"enabled": True}})
-            prompt += 150 + 2 * worst(turn)
-        body["messages"].append({"role": "user", "content": content})
-    tool = {"name": "look_up", "description": system, "input_schema": {"type": "object", "properties": {}}}
-    body["tools"] = [tool] * data.draw(st.integers(0, 2))
-    prompt += (530 if body["tools"] else 0) + len(body["tools"]) * worst(json.dumps(tool, ensure_ascii=False))
-    searches, passes = 0, 1
-    if data.draw(st.booleans()):
-        uses = data.draw(st.integers(1, 3))
-        body["tools"].append({"type": "web_search_20250305", "name": "web_search", "max_uses": uses})
-        searches = data.draw(st.integers(0, uses))
-        passes = searches + 1
-        prompt = sum(data.draw(st.integers(prompt, 200_000 - limit)) for _ in range(passes))
-    estimate = costing().estimate_now(Call("anthropic", "llm", "messages", body), NOW)
-    read = data.draw(st.integers(0, prompt) | st.just(0))
-    written = data.draw(st.integers(0, prompt - read) | st.just(prompt - read))
-    hour = data.draw(st.integers(0, written) | st.just(written))
-    usage = {
-        "input_tokens": prompt - read - written,
-        "cache_read_input_tokens": read,
-        "cache_creation_input_tokens": written,
-        "cache_creation": {"ephemeral_5m_input_tokens": written - hour, "ephemeral_1h_input_tokens": hour},
-        "output_tokens": passes * limit,
-        "server_tool_use": {"web_search_requests": searches},
-        "service_tier": data.draw(st.sampled_from(["standard", "priority", "batch"])),
-        "inference_geo": data.draw(st.sampled_from(["us", "global"])),
-    }
-    settle(estimate, usage)
-
-
-@settings(deadline=None)
-@given(
-    data=st.data(),
-    model=st.sampled_from(["gemini-2.5-pro", "gemini-2.5-flash-image", "gemini-3-pro-image-preview"]),
-    turns=st.lists(texts, min_size=1, max_size=4),
-    limit=limits,
-    candidates=st.integers(1, 3),
-)
-def test_gemini_settles_within_the_bound_for_the_worst_vocabulary(
-    data: st.DataObject, model: str, turns: list[str], limit: int, candidates: int
-) -> None:
-    """Thoughts beside the limit if there is a budget, returned signatures, pictures in and, unasked, out."""
-    config: dict[str, Any] = {"maxOutputTokens": limit, "candidateCount": candidates}
-    body: dict[str, Any] = {"model": model, "contents": [], "generationConfig": config}
-    prompt = 0
-    for turn in turns:
-        signature = data.draw(st.sampled_from(["", "QUJD" * 50]))
-        part = {"text": turn} | ({"thoughtSignature": signature} if signature else {})
-        body["contents"].append({"role": "user", "parts": [part]})
-        prompt += 2 + worst(turn) + len(signature) * 3 // 4
-        if model == "gemini-2.5-pro" and data.draw(st.booleans()):
-            width, height = data.draw(st.integers(1, 384)), data.draw(st.integers(1, 384))
-            image = {"inlineData": {"mimeType": "image/png", "data": png(width, height)}}
-            body["contents"][-1]["parts"].append(image)
-            prompt += 258
-    thoughts = 0
-    if data.draw(st.booleans()):
-        config["thinkingConfig"] = {"thinkingBudget": data.draw(st.integers(0, 2_000))}
-        thoughts = candidates * config["thinkingConfig"]["thinkingBudget"]
-    estimate = costing().estimate_now(Call("google", "llm", "generateContent", body), NOW)
-    answer = candidates * limit
-    drawn = data.draw(st.integers(0, answer)) if "image" in model else 0
-    usage = {
-        "promptTokenCount": prompt,
-        "cachedContentTokenCount": data.draw(st.integers(0, prompt)),
-        "candidatesTokenCount": answer,
-        "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": drawn}],
-        "thoughtsTokenCount": thoughts,
-        "totalTokenCount": prompt + answer + thoughts,
-        "trafficType": data.draw(st.sampled_from(["ON_DEMAND", "ON_DEMAND_PRIORITY", "ON_DEMAND_FLEX"])),
-    }
-    settle(estimate, {"usageMetadata": usage, "modelVersion": model})
-
-
-@settings(deadline=None)
-@given(data=st.data(), turns=st.lists(texts, min_size=1, max_size=3), limit=limits, passed_on=limits)
-def test_bedrock_settles_within_the_bound_for_the_worst_vocabulary(
-    data: st.DataObject, turns: list[str], limit: int, passed_on: int
-) -> None:
-    """A limit in the additional fields counts when it is the larger, and what else is in them is in the prompt."""
-    extra = {"max_tokens": passed_on, "tools": [{"type": "computer_20250124", "name": "computer"}]}
-    body = {
-        "modelId": "us.anthropic.claude-3-7-sonnet-20250219-v1:0",
-        "inferenceConfig": {"maxTokens": limit},
-        "additionalModelRequestFields": extra,
-        "messages": [{"role": "user", "content": [{"text": turn}]} for turn in turns],
-    }
-    estimate = costing().estimate_now(Call("bedrock", "llm", "converse", body), NOW)
-    prompt = 8 + sum(7 + worst(turn) for turn in turns) + 735 + 499
-    read = data.draw(st.integers(0, prompt))
-    usage = {
-        "inputTokens": 0,
-        "cacheReadInputTokens": read,
-        "cacheWriteInputTokens": prompt - read,
-        "outputTokens": max(limit, passed_on),
-    }
-    settle(estimate, {"usage": usage, "serviceTier": {"type": "default"}})

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MODULES = sorted((ROOT / "sark_opa").rglob("*.py")) + sorted((ROOT / "plugins").rglob("*.py"))
+PRODUCT = sorted((ROOT / "sark_opa").rglob("*.py")) + sorted((ROOT / "plugins").rglob("*.py"))
+MODULES = PRODUCT + sorted((ROOT / "tests").rglob("*.py")) + sorted((ROOT / "benchmarks").rglob("*.py"))
 LINES_MAX = 300
 FUNCTION_LINES_MAX = 70
 EDGES = {
@@ -46,7 +47,7 @@ def test_a_module_fits_on_a_few_screens(path: Path) -> None:
     assert long == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
+@pytest.mark.parametrize("path", PRODUCT, ids=_name)
 def test_errors_are_swallowed_nowhere(path: Path) -> None:
     """`except Exception`, `except BaseException` and a bare `except` stand only at a process edge."""
     broad = [

@@ -6,101 +6,16 @@ The ledger and the plugins stand in for parts that are slow, failing or gone on 
 from __future__ import annotations
 
 import asyncio
-import gc
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from fixtures.evaluation import CHAT, ScriptedLedger, ScriptedPlugins, evaluator, outcome, question
 
-from sark_opa.budget.ledger import AccountWindow, Blocked, Hold, HoldOutcome, HoldRequest
-from sark_opa.cost import CostEstimator, Costing
+from sark_opa.budget.ledger import Blocked, HoldOutcome, HoldRequest
 from sark_opa.errors import DatabaseUnavailableError, DeadlineExceededError, UnavailableError, UnknownAccountError
-from sark_opa.evaluation.evaluator import Evaluator
-from sark_opa.evaluation.question import Question
-from sark_opa.metrics import Metrics
 from sark_opa.sandbox import Verdict
 
 pytestmark = pytest.mark.anyio
-
-NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-DAY = AccountWindow("acme", "org", "day", 10**9, 0, 0, NOW, NOW, "hard")
-CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100}
-
-
-def question(**changes: Any) -> Question:
-    """A chat call."""
-    return Question.model_validate(
-        {
-            "request_id": "r1",
-            "principal": {"id": "ada", "org": "acme"},
-            "resource": {"id": "openai", "type": "llm"},
-            "capability": {"id": "chat.completions"},
-            "arguments": CHAT,
-        }
-        | changes
-    )
-
-
-def outcome(request: HoldRequest, status: Any = "held", blocked: Blocked | None = None) -> HoldOutcome:
-    """What a ledger answers."""
-    hold = Hold(
-        "h1", request.org, request.request_id, "acme", ("acme",), "held", request.upper_nanousd, None, NOW, NOW,
-        request.attribution,
-    )  # fmt: skip
-    return HoldOutcome(status, None if status == "blocked" else hold, blocked, (DAY,))
-
-
-class ScriptedLedger:
-    """Answers as told and remembers what it was asked."""
-
-    def __init__(self, hold: Callable[[HoldRequest], Awaitable[HoldOutcome]] | None = None) -> None:
-        self.asked: list[tuple[str, float | None]] = []
-        self.requests: list[HoldRequest] = []
-        self._hold = hold
-
-    async def hold(self, request: HoldRequest, *, deadline_s: float | None = None) -> HoldOutcome:
-        """As scripted, or held."""
-        self.asked.append(("hold", deadline_s))
-        self.requests.append(request)
-        return outcome(request) if self._hold is None else await self._hold(request)
-
-    async def status(self, *_: Any, deadline_s: float | None = None) -> tuple[AccountWindow, ...]:
-        """One window with a dollar left."""
-        self.asked.append(("status", deadline_s))
-        return (DAY,)
-
-
-class ScriptedPlugins:
-    """One plugin that says what `said` gives."""
-
-    def __init__(self, said: Callable[[Any], Awaitable[tuple[Verdict, ...]]] | None = None) -> None:
-        self._said = said
-        self.deadline_s = 0.0
-
-    def plugins(self) -> tuple[str, ...]:
-        """Something, when it says anything."""
-        return () if self._said is None else ("scripted",)
-
-    async def evaluate(self, _question: Any, *, deadline_s: float, facts: Any) -> tuple[Verdict, ...]:
-        """As scripted."""
-        assert self._said is not None
-        self.deadline_s = deadline_s
-        return await self._said(facts)
-
-
-def evaluator(
-    ledger: ScriptedLedger | None = None, plugins: ScriptedPlugins | None = None, deadline_ms: int = 1_500
-) -> Evaluator:
-    """An evaluator of real estimates."""
-    return Evaluator(
-        costing=Costing(),
-        ledger=ledger or ScriptedLedger(),  # type: ignore[arg-type]  # of the protocol, what an evaluation asks
-        plugins=plugins or ScriptedPlugins(),  # type: ignore[arg-type]  # same
-        metrics=Metrics(),
-        hold_ttl_s=60,
-        deadline_ms=deadline_ms,
-    )
 
 
 async def test_money_and_plugins_are_asked_at_the_same_time() -> None:
@@ -274,90 +189,3 @@ async def test_the_fingerprint_follows_what_is_asked_for() -> None:
     assert question(arguments=CHAT | {"max_tokens": 101}).fingerprint() != first
     assert question(principal={"id": "bob", "org": "acme"}).fingerprint() != first
     assert question(usage={"input_tokens": 5}).fingerprint() != first
-
-
-class SlowEstimator(CostEstimator):
-    """An estimator an operator registered, which never comes to an end."""
-
-    provider_name = "slow"
-
-    async def estimate_cost(self, *_: Any) -> Any:
-        """Nothing, for a long time."""
-        await asyncio.sleep(600)
-
-    async def record_actual_cost(self, *_: Any) -> Any:
-        """Nothing."""
-
-
-async def test_a_slow_estimate_starves_nobody() -> None:
-    """At the deadline it is a fact that the cost is unknown; plugins have answered meanwhile, nothing is held."""
-
-    async def said(_facts: Any) -> tuple[Verdict, ...]:
-        return (Verdict("p", "1", allowed=True, reason="fine", metadata={}, status="ok", elapsed_ms=1.0),)
-
-    ledger = ScriptedLedger()
-    slow = evaluator(ledger, ScriptedPlugins(said), deadline_ms=50)
-    slow._costing.register_estimator("openai", SlowEstimator())
-    found = await asyncio.wait_for(slow.answer(question(), hold=True), 10)
-    assert (found.estimate.status, found.estimate.upper_bound_usd, found.degraded) == ("error", None, True)
-    assert ("deadline_exceeded", "estimate") in [(fault.code, fault.source) for fault in found.errors]
-    assert [what for what, _ in ledger.asked] == ["status"]
-    assert ledger.asked[0][1] == 0
-    assert [verdict.plugin for verdict in found.verdicts] == ["p"]
-
-
-async def test_an_unknown_cost_is_no_cost_of_nothing() -> None:
-    """Where nothing is left, a call without a price is in the way of it too, and needs more than 0."""
-
-    class Spent(ScriptedLedger):
-        async def status(self, *_: Any, **__: Any) -> tuple[AccountWindow, ...]:
-            """All of it is spent."""
-            return (AccountWindow("acme", "org", "day", 10**9, 10**9, 0, NOW, NOW, "hard"),)
-
-    found = await evaluator(Spent()).answer(question(resource={"id": "travel-api"}, arguments={"q": "x"}), hold=True)
-    assert (found.estimate.status, found.budget.status) == ("unpriced", "exceeded")
-    assert found.budget.blocked_by is not None
-    assert found.budget.blocked_by.needed_usd > 0
-
-
-async def test_the_first_error_is_the_one_that_is_heard(caplog: pytest.LogCaptureFixture) -> None:
-    """Ledger and plugins break at once: one is raised, and nobody complains that the other was not looked at."""
-    failed = asyncio.Event()
-
-    async def hold(_request: HoldRequest) -> HoldOutcome:
-        await failed.wait()
-        await asyncio.sleep(0)
-        raise ZeroDivisionError("the ledger")
-
-    async def said(_facts: Any) -> tuple[Verdict, ...]:
-        failed.set()
-        raise ValueError("the plugins")
-
-    async def asked() -> None:
-        with pytest.raises(ZeroDivisionError):
-            await evaluator(ScriptedLedger(hold), ScriptedPlugins(said)).answer(question(), hold=True)
-
-    await asyncio.create_task(asked())
-    gc.collect()  # a task that nobody looked at complains when it is freed
-    assert caplog.text == ""
-
-
-async def test_a_question_that_is_none_ends_the_plugins() -> None:
-    """What is refused outright leaves nobody working on it."""
-    began, ended = asyncio.Event(), asyncio.Event()
-
-    async def said(_facts: Any) -> tuple[Verdict, ...]:
-        began.set()
-        try:
-            await asyncio.sleep(60)
-        finally:
-            ended.set()
-        return ()
-
-    async def hold(_request: HoldRequest) -> HoldOutcome:
-        await began.wait()
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        await evaluator(ScriptedLedger(hold), ScriptedPlugins(said)).answer(question(), hold=True)
-    await asyncio.wait_for(ended.wait(), 10)
