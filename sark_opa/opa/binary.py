@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import requests
 
@@ -86,7 +87,7 @@ def find_or_fetch(say: Say, *, environment: Mapping[str, str] | None = None, rel
                     fetched = fetch(Path(folder), say)
                     fault = misfit(fetched)
                 except (OSError, requests.RequestException, subprocess.SubprocessError, OpaError) as error:
-                    fault = f"{name}: {error}"
+                    fault = f"{name}: {_told(error)}"
                 if fault is None:
                     fetched.replace(cached)
                     say(f"OPA {VERSION}: {cached}")
@@ -132,6 +133,13 @@ def misfit(binary: Path) -> str | None:
     if not VERSION_MIN <= version < (2,):
         return f"{binary}: version {_dotted(version)} is not from {_dotted(VERSION_MIN)} to below 2"
     return None
+
+
+def _told(error: Exception) -> str:
+    # What requests says of a host that cannot be reached is a page, and its point stands in the middle of it.
+    if isinstance(error, requests.ConnectionError) and error.request is not None:
+        return f"{urlsplit(error.request.url or '').hostname} cannot be reached"
+    return str(error)
 
 
 def _chosen(binary: Path) -> Path:
