@@ -33,6 +33,9 @@ def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
         os.environ.pop("SARK_DATABASE_URL", None)
     with up(tmp_path_factory.mktemp("fragile")) as running:
         yield running
+    if (running.data / "postgres" / "postmaster.pid").exists():
+        # The tests have restarted it themselves, so it is theirs to stop.
+        _postgres(running, "-m", "immediate", "stop")
 
 
 def _postgres(stack: LiveStack, *arguments: str) -> None:
