@@ -46,28 +46,20 @@ class StackOptions:
     """More `SARK_*` variables for the service."""
     ready_file: Path | None = None
     """Holds `Stack.ready` as JSON for as long as the stack is ready."""
-    processes: int = 1
-    """Service processes sharing the database; the first serves OPA and `port`, the others free ports."""
 
 
 class Stack:
     """A running stack. `ready` is what its ready file holds: URLs and tokens."""
 
-    def __init__(self, *, services: list[Child], opa: Child, ready: dict[str, str], service_urls: list[str]) -> None:
-        self.services = services
+    def __init__(self, *, service: Child, opa: Child, ready: dict[str, str]) -> None:
+        self.service = service
         self.opa = opa
         self.ready = ready
-        self.service_urls = service_urls
-
-    @property
-    def service(self) -> Child:
-        """The service process OPA asks."""
-        return self.services[0]
 
     async def watch(self, say: Callable[[str], None]) -> None:
         """Start again whatever ends unasked, more slowly each time; runs until it is cancelled."""
         async with asyncio.TaskGroup() as group:
-            for child in (*self.services, self.opa):
+            for child in (self.service, self.opa):
                 group.create_task(_keep(child, say))
 
 
@@ -117,20 +109,15 @@ async def running(options: StackOptions, say: Callable[[str], None]) -> AsyncIte
         tokens = load_or_make(data)
         await _prepare(database_url, tokens, say)
         sockets = _socket_folder(data, stack)
-        ports = [port] + [free_port() for _ in range(options.processes - 1)]
-        database = {"SARK_DATABASE_URL": database_url}
-        services = [
-            _service(index, data, {**options.service_settings, "SARK_PORT": str(a_port), **database}, sockets)
-            for index, a_port in enumerate(ports)
-        ]
+        decided = {"SARK_DATABASE_URL": database_url, "SARK_PORT": str(port)}
+        service = _service(port, data, {**options.service_settings, **decided}, sockets)
         opa = _opa(opa_binary, opa_port, data, sockets, options.bundle or bundled.folder("rego"))
-        for child in (*services, opa):
+        for child in (service, opa):
             say(f"{child.name}: starting (log: {child.log})")
             stack.push_async_callback(child.stop)
             await child.start(timeout_s=_START_TIMEOUT_S)
-        urls = [f"http://127.0.0.1:{a_port}" for a_port in ports]
         ready = {
-            "service_url": urls[0],
+            "service_url": f"http://127.0.0.1:{port}",
             "opa_url": f"http://127.0.0.1:{opa_port}",
             "database_url": database_url,
             **{f"{role}_token": tokens[role] for role in ROLES},
@@ -139,7 +126,7 @@ async def running(options: StackOptions, say: Callable[[str], None]) -> AsyncIte
             stack.callback(options.ready_file.unlink, missing_ok=True)
             with _ready_file_errors():
                 write_private(options.ready_file, json.dumps(ready, indent=2) + "\n")
-        yield Stack(services=services, opa=opa, ready=ready, service_urls=urls)
+        yield Stack(service=service, opa=opa, ready=ready)
 
 
 @contextlib.contextmanager
@@ -199,14 +186,13 @@ def _socket_folder(data: Path, stack: contextlib.AsyncExitStack) -> Path:
     return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sark-")))
 
 
-def _service(index: int, data: Path, settings: Mapping[str, str], sockets: Path) -> Child:
-    name = "service" if index == 0 else f"service-{index}"
+def _service(port: int, data: Path, settings: Mapping[str, str], sockets: Path) -> Child:
     return Child(
-        name,
+        "service",
         [sys.executable, "-m", "sark_opa", "serve"],
-        environment=base_environment() | {"SARK_SOCKET_PATH": str(sockets / f"{name}.sock"), **settings},
-        log=data / "log" / f"{name}.log",
-        ready=lambda: http_ready(int(settings["SARK_PORT"]), "/readyz"),
+        environment=base_environment() | {"SARK_SOCKET_PATH": str(sockets / "service.sock"), **settings},
+        log=data / "log" / "service.log",
+        ready=lambda: http_ready(port, "/readyz"),
     )
 
 
