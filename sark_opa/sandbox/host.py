@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from sark_opa.errors import NotFoundError, PluginError
-from sark_opa.sandbox import manifest
 from sark_opa.sandbox.chain import Chain, FactsOf
 from sark_opa.sandbox.contract import LayerReport, Limits, PluginInfo, Question, Verdict
+from sark_opa.sandbox.packages import manifest
 from sark_opa.sandbox.process import GIVEN_UP, Process
 from sark_opa.sandbox.spawner import Spawner
 from sark_opa.sandbox.supervisor import Supervisor

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from sark_opa.errors import UnavailableError
-from sark_opa.sandbox import bootstrap, protocol
+from sark_opa.sandbox import protocol
 from sark_opa.sandbox.child import Child
 from sark_opa.sandbox.contract import Limits
+from sark_opa.sandbox.guest import bootstrap
 from sark_opa.sandbox.protocol import Died, FromZygote, NotSpawned, Ping, Spawn, Spawned
 
 START_S: Final = 20.0

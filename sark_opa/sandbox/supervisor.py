@@ -20,7 +20,7 @@ from sark_opa.logs import get_logger
 from sark_opa.sandbox import protocol
 from sark_opa.sandbox.contract import Failure, Limits, Need, OnError, PluginInfo, State
 from sark_opa.sandbox.exchange import Exchange
-from sark_opa.sandbox.manifest import FILE_NAME, Package
+from sark_opa.sandbox.packages.manifest import FILE_NAME, Package
 from sark_opa.sandbox.process import GIVEN_UP, Process
 from sark_opa.sandbox.protocol import Answer, Ask, Load, Loaded, Refused, Unload, Unloaded
 from sark_opa.sandbox.spawner import Spawner

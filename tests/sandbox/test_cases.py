@@ -6,8 +6,8 @@ import pytest
 
 from sark_opa.bundled import folder
 from sark_opa.errors import PluginError
-from sark_opa.sandbox import cases
-from sark_opa.sandbox.__main__ import main
+from sark_opa.kit import cases
+from sark_opa.kit.__main__ import main
 
 pytestmark = pytest.mark.anyio
 

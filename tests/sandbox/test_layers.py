@@ -15,7 +15,7 @@ from fixtures.plugins import ask, processes_below, question, source_of
 
 import sark_opa
 from sark_opa.sandbox.contract import LayerReport, Limits
-from sark_opa.sandbox.layers import UID_COUNT, UID_FIRST, LayerError, apply_all
+from sark_opa.sandbox.guest.walls.basic import UID_COUNT, UID_FIRST, LayerError, apply_all
 from sark_opa.sandbox.protocol import Spawn
 
 INSIDE = """
@@ -71,8 +71,8 @@ async def test_the_service_s_code_is_not_in_the_process(host, write_plugin):
         *(
             f"sark_opa.sandbox{name}"
             for name in (
-                "", ".allowlist", ".check", ".contract", ".eventloop", ".layers", ".loading", ".protocol", ".worker",
-                ".zygote",
+                "", ".contract", ".guest", ".guest.allowlist", ".guest.check", ".guest.eventloop", ".guest.loading",
+                ".guest.walls", ".guest.walls.basic", ".guest.worker", ".guest.zygote", ".protocol",
             )
         ),
     ]  # fmt: skip

@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from sark_opa.bundled import folder
+from sark_opa.kit import cases
 from sark_opa.plugin import PolicyContext
-from sark_opa.sandbox import cases
 from sark_opa.sandbox.contract import Status
-from sark_opa.sandbox.layers import standard
-from sark_opa.sandbox.manifest import Manifest
+from sark_opa.sandbox.guest.walls.basic import standard
+from sark_opa.sandbox.packages.manifest import Manifest
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = (DOCS / "guides/write-a-plugin.md").read_text()

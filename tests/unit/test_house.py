@@ -16,10 +16,10 @@ FUNCTION_LINES_MAX = 70
 EDGES = {
     "sark_opa/api/edge.py",  # an HTTP request
     "sark_opa/app.py",  # a background loop
-    "sark_opa/sandbox/worker.py",  # a plugin's code
-    "sark_opa/sandbox/zygote.py",  # a forked child
+    "sark_opa/sandbox/guest/worker.py",  # a plugin's code
+    "sark_opa/sandbox/guest/zygote.py",  # a forked child
 }
-ROOMS = {"api", "budget", "cli", "client", "cost", "demo", "evaluation", "local", "opa", "sandbox", "storage"}
+ROOMS = {"api", "budget", "cli", "client", "cost", "demo", "evaluation", "kit", "local", "opa", "sandbox", "storage"}
 TOP_LEVEL = {
     "pyproject.toml", "sark_opa", "rego", "plugins", "sql", "tests", "opa-config.yaml", "docker-compose.yml",
     "Makefile", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "docs", "benchmarks", "examples",

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from sark_opa.sandbox.eventloop import PluginLoop, StuckError
+from sark_opa.sandbox.guest.eventloop import PluginLoop, StuckError
 
 T = TypeVar("T")
 

@@ -18,12 +18,12 @@ def main() -> None:
     # The C locale makes the interpreter set LC_CTYPE for its children.
     os.environ.clear()
     sys.path.extend(sys.argv[2:])
-    sandbox = Path(__file__).resolve().parent
+    sandbox = Path(__file__).resolve().parent.parent
     for name, folder in (("sark_opa", sandbox.parent), ("sark_opa.sandbox", sandbox)):
         package = ModuleType(name)
         package.__path__ = [str(folder)]
         sys.modules[name] = package
-    from sark_opa.sandbox import zygote  # noqa: PLC0415  # only now can it be found
+    from sark_opa.sandbox.guest import zygote  # noqa: PLC0415  # only now can it be found
 
     zygote.run(int(sys.argv[1]))
 

@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import Any, Final
 
 from sark_opa.plugin import PolicyPlugin
-from sark_opa.sandbox.check import SourceError, parse
-from sark_opa.sandbox.eventloop import PluginLoop
+from sark_opa.sandbox.guest.check import SourceError, parse
+from sark_opa.sandbox.guest.eventloop import PluginLoop
 
 FILE_NAME: Final = "plugin.py"
 """What the source is called in tracebacks, wherever it came from."""

@@ -15,7 +15,8 @@ import socket
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
-from sark_opa.sandbox import allowlist, layers, loading, protocol, worker
+from sark_opa.sandbox import protocol
+from sark_opa.sandbox.guest import allowlist, loading, walls, worker
 from sark_opa.sandbox.protocol import Died, FromZygote, NotSpawned, Ping, Spawn, Spawned
 
 WORKER_FD: Final = 3
@@ -31,7 +32,7 @@ class Zygote:
         self._control = control
         self._preloaded = preloaded  # held here for every child to inherit
         self._serial_of_pid: dict[int, int] = {}
-        self._layers = layers.standard()
+        self._layers = walls.standard()
         self._wake_reader, self._wake_writer = socket.socketpair()
         for end in (self._wake_reader, self._wake_writer):
             end.settimeout(0)
@@ -98,7 +99,7 @@ class Zygote:
                 os.dup2(connection_fd, WORKER_FD, inheritable=False)
             os.closerange(WORKER_FD + 1, os.sysconf("SC_OPEN_MAX"))
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=WORKER_FD)
-            worker.serve_forever(connection, layers.apply_all(self._layers, spawn))
+            worker.serve_forever(connection, walls.apply_all(self._layers, spawn))
         finally:
             os._exit(os.EX_SOFTWARE)
 

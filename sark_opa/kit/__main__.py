@@ -1,4 +1,4 @@
-"""`python -m sark_opa.sandbox FOLDER…`: run the cases of plugins in the sandbox."""
+"""`python -m sark_opa.kit FOLDER…`: run the cases of plugins in the sandbox."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sark_opa.errors import SarkError
-from sark_opa.sandbox import cases
+from sark_opa.kit import cases
 
 
 def main(arguments: Sequence[str]) -> int:
     """Print how each case went; 0 when all passed, 1 when one failed, 2 when one could not be run."""
-    parser = argparse.ArgumentParser(prog="python -m sark_opa.sandbox", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m sark_opa.kit", description=__doc__)
     parser.add_argument("folder", nargs="+", type=Path, help="a plugin's folder, with plugin.yaml and cases.yaml")
     failed = False
     for folder in parser.parse_args(arguments).folder:

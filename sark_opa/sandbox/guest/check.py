@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator
 from typing import Final
 
-from sark_opa.sandbox.allowlist import ALLOWED_MODULES
+from sark_opa.sandbox.guest.allowlist import ALLOWED_MODULES
 
 FORBIDDEN_NAMES: Final = {
     "open": "a plugin has no files; pass what it needs as `config` in plugin.yaml",

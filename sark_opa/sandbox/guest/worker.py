@@ -19,10 +19,10 @@ import msgspec
 
 from sark_opa.plugin import PolicyContext, PolicyDecision, PolicyPlugin
 from sark_opa.sandbox import protocol
-from sark_opa.sandbox.check import SourceError
 from sark_opa.sandbox.contract import LayerReport, Question
-from sark_opa.sandbox.eventloop import PluginLoop, StuckError
-from sark_opa.sandbox.loading import ConfigError, line_of, plugin_of
+from sark_opa.sandbox.guest.check import SourceError
+from sark_opa.sandbox.guest.eventloop import PluginLoop, StuckError
+from sark_opa.sandbox.guest.loading import ConfigError, line_of, plugin_of
 from sark_opa.sandbox.protocol import Answer, Ask, Load, Loaded, Ready, Refused, Reply, Unload, Unloaded
 
 _decode_question: Final = msgspec.msgpack.Decoder(Question).decode

@@ -1,0 +1,1 @@
+"""The plugin author's tools: scaffold, check, test, measure, pack, sign, install."""

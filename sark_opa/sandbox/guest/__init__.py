@@ -1,0 +1,1 @@
+"""What runs in the zygote and in plugins' processes; nothing here may import the service's side."""
