@@ -1,4 +1,4 @@
-"""A plugin in its own process, beside the same plugin awaited in this one.
+"""A plugin in its own process, beside the same plugin awaited in this one and in a process without the kernel's walls.
 
 Run `python -m benchmarks.plugins`. Both sides of the socket share this machine's cores with whatever else runs, so
 the ratios and the medians count.
@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,16 @@ from rich.console import Console
 from rich.table import Table
 
 from sark_opa.plugin import PolicyContext, PolicyDecision, PolicyPlugin
-from sark_opa.sandbox import PluginHost, Question
+from sark_opa.sandbox import Limits, PluginHost, Question
+from sark_opa.sandbox.contract import WALLS
+from sark_opa.sandbox.doctor import Requirements
 
 CALLS = 5_000
 CONCURRENT = 64
 LOADS = 30
 PEERS = 5
+TURNS = 20
+BARE = tuple(wall for wall in WALLS if wall not in {"namespaces", "landlock", "seccomp"})
 
 SOURCE = """
 from sark_opa.plugin import PolicyContext, PolicyDecision, PolicyPlugin
@@ -151,6 +156,21 @@ class Bench:
             self.row(f"warm call with {kilobytes} KB, p50", percentile(taken, 0.5) / 1000, "ms")
         await self._concurrent_calls(asked)
 
+    async def walls(self, bare: PluginHost) -> None:
+        """The same worker behind all walls and without the kernel's, turn by turn, since the machine's speed drifts."""
+        await bare.load(self.write("bench"))
+        asked = question()
+        walled: list[float] = []
+        open_: list[float] = []
+        for _ in range(TURNS):
+            for host, taken in ((self.host, walled), (bare, open_)):
+                ask = partial(host.evaluate, asked, deadline_s=10, facts=no_facts)
+                await times_us(ask, 50)
+                taken.extend(await times_us(ask, CALLS // TURNS))
+        behind, without = (statistics.median(taken) for taken in (walled, open_))
+        self.row("warm call without kernel walls, p50", without / 1000, "ms")
+        self.row("warm call behind all walls / without, p50", behind / without, "x", 1.1)
+
     async def _concurrent_calls(self, asked: Question) -> None:
         taken: list[float] = []
 
@@ -177,6 +197,7 @@ class Bench:
     def memory(self) -> None:
         """What each process takes for itself."""
         zygote, *workers = sorted(psutil.Process().children(recursive=True), key=lambda process: process.pid)
+        workers = [worker for worker in workers if worker.name() != "sark-keeper"]
         own = [worker.memory_full_info().uss / 1e6 for worker in workers]
         self.row("memory of a plugin's process (USS), median", statistics.median(own), "MB", 6)
         self.row("memory of the zygote (USS)", zygote.memory_full_info().uss / 1e6, "MB")
@@ -205,7 +226,7 @@ class Bench:
 
 async def run() -> Table:
     """Measure everything and return the table."""
-    host = PluginHost()
+    host = PluginHost(Limits(breaker_failures=10 * LOADS))  # deaths are what is measured here
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(host, Path(folder))
         started = time.perf_counter()
@@ -213,6 +234,12 @@ async def run() -> Table:
             await host.start()
             bench.row("start of the zygote, once", (time.perf_counter() - started) * 1000, "ms", 400)
             await bench.calls()
+            bare = PluginHost(walls=BARE, requirements=Requirements(min_level=1))
+            try:
+                await bare.start()
+                await bench.walls(bare)
+            finally:
+                await bare.close()
             await bench.peers()
             bench.memory()
             await bench.lives()

@@ -28,6 +28,7 @@ from sark_opa.api.edge import Edge
 from sark_opa.budget.ledger import AccountWindow, Hold, HoldOutcome, HoldRequest
 from sark_opa.cost import Costing
 from sark_opa.evaluation.evaluator import Evaluator
+from sark_opa.evaluation.load import HostLoad
 from sark_opa.metrics import Metrics
 
 ROUNDS, CALLS = 60, 50
@@ -59,8 +60,14 @@ def services() -> Any:
     costing.warm_up()
     plugins = SimpleNamespace(plugins=tuple)
     evaluator = Evaluator(
-        costing=costing, ledger=ConstantLedger(), plugins=plugins, metrics=metrics, hold_ttl_s=60, deadline_ms=1_500
-    )  # type: ignore[arg-type]  # as much of a ledger and of a plugin host as is asked here
+        costing=costing,
+        ledger=ConstantLedger(),  # type: ignore[arg-type]  # as much of a ledger as is asked here
+        plugins=plugins,  # type: ignore[arg-type]  # same of a plugin host
+        metrics=metrics,
+        load=HostLoad(512),
+        hold_ttl_s=60,
+        deadline_ms=1_500,
+    )
     return SimpleNamespace(evaluator=evaluator, metrics=metrics)
 
 

@@ -14,10 +14,8 @@ from typing import Any
 
 import uvicorn
 import uvloop
-import yaml
 
 import sark_opa
-from sark_opa import bundled
 from sark_opa.api import application
 from sark_opa.api.access import Keyring
 from sark_opa.api.services import Services
@@ -25,13 +23,21 @@ from sark_opa.budget.ledger import Ledger
 from sark_opa.cost import Costing, load_overlay
 from sark_opa.errors import ConfigurationError, SarkError
 from sark_opa.evaluation.accounts import Accounts
+from sark_opa.evaluation.configured import plugins_of, trust_of
 from sark_opa.evaluation.evaluator import Evaluator
 from sark_opa.evaluation.holds import Holds
+from sark_opa.evaluation.load import HostLoad
+from sark_opa.evaluation.plugin_set import PluginSet
+from sark_opa.evaluation.plugins import Plugins
 from sark_opa.logs import configure, get_logger
 from sark_opa.metrics import Metrics
-from sark_opa.sandbox import PluginHost
+from sark_opa.sandbox.capabilities.rate_windows import rate_windows
+from sark_opa.sandbox.doctor import Requirements
+from sark_opa.sandbox.recorded import RecordedHost
 from sark_opa.settings import Settings
+from sark_opa.storage.audit import SERVICE, AuditLog, Event
 from sark_opa.storage.ledger import PostgresLedger
+from sark_opa.storage.plugins import PluginStore
 from sark_opa.storage.pool import open_pool
 from sark_opa.storage.tokens import active
 
@@ -118,7 +124,8 @@ async def services_of(settings: Settings, metrics: Metrics) -> AsyncIterator[Ser
                 unknown_orgs=settings.unknown_orgs,
             )
         )
-        plugins = await stack.enter_async_context(_plugins(settings))
+        audit, store = AuditLog(pool), PluginStore(pool)
+        plugins = await stack.enter_async_context(_plugins(settings, store, audit, metrics))
         keyring = Keyring()
         keyring.replace(await active(pool))
 
@@ -129,21 +136,20 @@ async def services_of(settings: Settings, metrics: Metrics) -> AsyncIterator[Ser
             _repeating(
                 [
                     ("refresh tokens", settings.token_refresh_s, refresh_tokens),
+                    ("follow plugins", settings.plugin_refresh_s, plugins.sync),
                     ("expire holds", settings.expire_interval_s, partial(_expire_holds, ledger, metrics)),
                 ]
             )
         )
         deadline_s = settings.statement_timeout_ms / 1000
 
-        def about() -> dict[str, Any]:
-            return {"version": sark_opa.__version__, "price_revision": costing.revision, "sandbox": plugins.layers()}
-
         yield Services(
             evaluator=Evaluator(
                 costing=costing,
                 ledger=ledger,
-                plugins=plugins,
+                plugins=plugins.host,
                 metrics=metrics,
+                load=HostLoad(settings.requests_in_flight_max),
                 hold_ttl_s=settings.hold_ttl_s,
                 deadline_ms=settings.facts_deadline_ms,
             ),
@@ -157,54 +163,42 @@ async def services_of(settings: Settings, metrics: Metrics) -> AsyncIterator[Ser
             ),
             accounts=Accounts(ledger=ledger, deadline_s=deadline_s),
             costing=costing,
-            plugins=plugins,
+            plugins=Plugins(plugins, store),
+            audit=audit,
             keyring=keyring,
             metrics=metrics,
             pings={"database": pool.ping, "plugins": plugins.ping},
-            about=about,
+            about=partial(_about, costing, plugins),
         )
 
 
 @asynccontextmanager
-async def _plugins(settings: Settings) -> AsyncIterator[PluginHost]:
-    host = PluginHost()
-    await host.start()
-    try:
-        configured = _plugin_settings(settings.plugins_config_file)
-        for name in settings.plugins:
-            folder = _plugin_folder(name)
-            await host.load(folder, config=configured.pop(folder.name, None))
-        if configured:
-            raise ConfigurationError(
-                f"SARK_PLUGINS_CONFIG_FILE: {', '.join(sorted(configured))} is not among the plugins"
-            )
-        yield host
-    finally:
-        await host.close()
+async def _plugins(
+    settings: Settings, store: PluginStore, audit: AuditLog, metrics: Metrics
+) -> AsyncIterator[PluginSet]:
+    windows_url = settings.rate_window_url.get_secret_value() if settings.rate_window_url else "memory://"
+    requirements = Requirements(settings.sandbox_min_level, settings.sandbox_require)
+    async with rate_windows(windows_url) as windows:
+        host = RecordedHost(rate_windows=windows, requirements=requirements)
+        await host.start()
+        try:
+            report = host.sandbox()
+            metrics.sandbox(report)
+            await audit.write(Event(SERVICE, "sandbox.start", socket.gethostname(), details=report))
+            plugins = PluginSet(host=host, store=store, metrics=metrics, trust=trust_of(settings))
+            await plugins.start(plugins_of(settings))
+            yield plugins
+        finally:
+            await host.close()
 
 
-def _plugin_folder(name: str) -> Path:
-    if "/" in name:
-        return Path(name)
-    folder = bundled.folder("plugins") / name
-    if not folder.is_dir():
-        shipped = ", ".join(sorted(path.name for path in bundled.folder("plugins").iterdir() if path.is_dir()))
-        raise ConfigurationError(
-            f"SARK_PLUGINS: there is no bundled plugin {name!r}; there are {shipped}, or give a path"
-        )
-    return folder
-
-
-def _plugin_settings(path: Path | None) -> dict[str, dict[str, Any]]:
-    if path is None:
-        return {}
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"SARK_PLUGINS_CONFIG_FILE: {path}: {error}") from error
-    if not isinstance(document, dict) or not all(isinstance(value, dict) for value in document.values()):
-        raise ConfigurationError(f"SARK_PLUGINS_CONFIG_FILE: {path}: plugin names with their configuration are needed")
-    return document
+def _about(costing: Costing, plugins: PluginSet) -> dict[str, Any]:
+    return {
+        "version": sark_opa.__version__,
+        "price_revision": costing.revision,
+        "plugins_failing": sorted(plugins.failing),
+        "sandbox": plugins.host.sandbox(),
+    }
 
 
 async def _expire_holds(ledger: Ledger, metrics: Metrics) -> None:

@@ -75,6 +75,12 @@ class UnknownHoldError(NotFoundError):
     code = "unknown_hold"
 
 
+class UnknownPluginError(NotFoundError):
+    """No plugin of that name is known here; GET /v1/plugins lists them."""
+
+    code = "unknown_plugin"
+
+
 class ConflictError(SarkError):
     """The request contradicts what is already recorded."""
 
@@ -147,11 +153,36 @@ class PayloadTooLargeError(SarkError):
     status = 413
 
 
+class UnsupportedMediaTypeError(SarkError):
+    """The body is of a type this route does not read; the message says which it does."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+
 class PluginError(SarkError):
     """The plugin cannot be loaded; the message names the file, the line and the remedy."""
 
     code = "plugin_invalid"
     status = 422
+
+
+class PluginUnsignedError(PluginError):
+    """The plugin is not signed by a key that is trusted here, and only such plugins are taken."""
+
+    code = "plugin_unsigned"
+
+
+class PluginSignatureError(PluginError):
+    """The plugin's signature does not fit: it was changed after signing, or signed with another key."""
+
+    code = "plugin_signature_invalid"
+
+
+class SandboxError(UnavailableError):
+    """The sandbox lacks a layer that is required, so no plugin may be loaded; the message says which and why."""
+
+    code = "sandbox_insufficient"
 
 
 class MigrationError(SarkError):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Literal
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
@@ -34,6 +37,26 @@ class Metrics:
             "sark_plugin_verdicts", "Verdicts of plugins.", ("plugin", "status", "allowed"), registry=self._registry
         )
 
+        self._verdict_labels: set[tuple[str, str, str]] = set()
+        self._plugin_states = Gauge(
+            "sark_plugin_state", "1 for the state a plugin is in.", ("plugin", "state"), registry=self._registry
+        )
+        self._plugin_loads = Counter(
+            "sark_plugin_loads", "Plugins that were to be loaded.", ("outcome",), registry=self._registry
+        )
+        self._sandbox_level = Gauge(
+            "sark_sandbox_level", "Level of the plugins' sandbox, 4 to 0, by what it prevents.", registry=self._registry
+        )
+        self._sandbox_layers = Gauge(
+            "sark_sandbox_layer", "1 where a layer of the sandbox stands.", ("layer",), registry=self._registry
+        )
+
+    def sandbox(self, report: Mapping[str, Any]) -> None:
+        """Note what `PluginHost.sandbox` tells."""
+        self._sandbox_level.set(report["level"])
+        for name, layer in report["layers"].items():
+            self._sandbox_layers.labels(name).set(layer["active"])
+
     def request(self, route: str, status: int, elapsed_s: float) -> None:
         """Count an answered request."""
         self._requests.labels(route, str(status)).observe(elapsed_s)
@@ -60,7 +83,22 @@ class Metrics:
 
     def verdict(self, plugin: str, status: str, *, allowed: bool) -> None:
         """Count a plugin's verdict."""
-        self._verdicts.labels(plugin, status, str(allowed).lower()).inc()
+        labels = (plugin, status, str(allowed).lower())
+        self._verdict_labels.add(labels)
+        self._verdicts.labels(*labels).inc()
+
+    def plugin_load(self, outcome: Literal["loaded", "refused", "failed"]) -> None:
+        """Count a plugin that was to be loaded: it was, it was no good, or nothing could be loaded."""
+        self._plugin_loads.labels(outcome).inc()
+
+    def plugins(self, states: Mapping[str, str]) -> None:
+        """Note the state of every plugin by its name, and forget those that are no more."""
+        self._plugin_states.clear()
+        for name, state in states.items():
+            self._plugin_states.labels(name, state).set(1)
+        for labels in [labels for labels in self._verdict_labels if labels[0] not in states]:
+            self._verdict_labels.discard(labels)
+            self._verdicts.remove(*labels)
 
     def exposition(self) -> bytes:
         """All of it in Prometheus' text format."""

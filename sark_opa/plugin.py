@@ -8,9 +8,86 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, Protocol
 
-__all__ = ["PolicyContext", "PolicyDecision", "PolicyPlugin"]
+__all__ = ["CapabilityError", "Host", "PolicyContext", "PolicyDecision", "PolicyPlugin", "RateHit", "RateWindow"]
+
+
+class CapabilityError(Exception):
+    """The service did not do what a plugin called it for. A plugin that lets it pass denies.
+
+    Attributes:
+        code: `not_granted`: the manifest does not ask for it under `needs`; `invalid`: an argument is wrong;
+            `too_many_calls`: more than 16 for one question; `timeout`: more than 250 ms; `unavailable`: the store
+            cannot be reached; `overloaded`: the store is full.
+    """
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class RateHit:
+    """What became of a hit, or would become of it.
+
+    Attributes:
+        allowed: whether it was within the limit; only then does it count.
+        remaining: how much the window has left, after this hit.
+        reset_in_seconds: until the oldest of the hits that fill the window counts no more; where none is left, that
+            is when there is room again. 0 for a window with no hits.
+    """
+
+    allowed: bool
+    remaining: int
+    reset_in_seconds: float
+
+
+class RateWindow(Protocol):
+    """Sliding windows that live in the service and, where it has a shared store, hold across its replicas.
+
+    Each plugin has windows of its own. One is named by its `key` and its length; the limit may differ from hit to
+    hit. Hits are counted by the service's clock.
+    """
+
+    async def hit(self, key: str, *, limit: int, window_seconds: int, cost: int = 1) -> RateHit:
+        """Count a call if it is within the limit.
+
+        Args:
+            key: what is counted, such as a principal: 1 to 256 bytes.
+            limit: the most hits in any `window_seconds`, 1 to 1,000,000.
+            window_seconds: length of the window, 1 second to 31 days.
+            cost: how many hits this one counts as, 1 to 1,000.
+
+        Raises:
+            CapabilityError: it was not counted, or nobody knows whether it was.
+        """
+        ...
+
+    async def peek(self, key: str, *, limit: int, window_seconds: int, cost: int = 1) -> RateHit:
+        """What `hit` would answer, without counting anything: `remaining` is as it is now."""
+        ...
+
+
+class Host:
+    """What the service does for a plugin when called during `evaluate`: what its manifest's `needs` asked for.
+
+    This one does nothing; inside the sandbox `PolicyContext.host` does what was granted.
+    """
+
+    @property
+    def rate_window(self) -> RateWindow:
+        """Windows in the service, with `needs: [rate_window]`.
+
+        Raises:
+            CapabilityError: they were not granted.
+        """
+        raise CapabilityError(
+            "context.host.rate_window was not granted: plugin.yaml must say `needs: [rate_window]`", code="not_granted"
+        )
+
+
+_NOTHING_GRANTED: Final = Host()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +103,13 @@ class PolicyContext:
         environment: whatever the gateway stated (`ip`, …); not verified by sark-opa.
         timestamp: when the question was asked, with a time zone, always the service's clock.
         facts: what the plugin's manifest asked for under `needs`, from the service itself:
-            `budget_status` gives `facts["budget"]`, the same object Rego sees.
+            `budget_status` gives `facts["budget"]`, the same object Rego sees;
+            `clock` gives `facts["clock"]`: `now` (ISO 8601, UTC) and `monotonic_s`, which never runs backwards;
+            `host_load` gives `facts["load"]`: `in_flight` and `in_flight_max` requests, `load` (the one over the
+            other, 0 to 1), `error_rate` (share of the answers of the last `window_s` seconds in which something
+            could not be found out, 0 to 1), `window_s`.
         org: the principal's organisation; empty where none was named.
+        host: what can be called in the service: `needs: [rate_window]` gives `host.rate_window`.
     """
 
     principal_id: str
@@ -39,6 +121,7 @@ class PolicyContext:
     timestamp: datetime
     facts: dict[str, Any] = field(default_factory=dict)
     org: str = ""
+    host: Host = field(default=_NOTHING_GRANTED, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +173,21 @@ class PolicyPlugin(ABC):
 
     async def on_unload(self) -> None:
         """Called once before the plugin goes."""
+
+    def snapshot(self) -> Any:
+        """What has to be remembered when the plugin's process ends, such as the calls of a window.
+
+        Called after every decision and kept by the service, so that no decision a caller has got is forgotten,
+        whatever ends the process. JSON values, at most 64 KiB and 32 levels; a decision whose snapshot cannot be
+        kept is an error. Keep it small, it is paid for with every call. To be had together with `restore`.
+        """
+
+    def restore(self, state: Any) -> None:
+        """Remember what `snapshot` gave in an earlier process, in place of everything remembered now.
+
+        Called after `on_load`, before the first question. Raising means that the process is not used. When a
+        new version of the plugin replaces an old one, it is handed the old one's snapshot.
+        """
 
     def get_metadata(self) -> dict[str, Any]:
         """Name, version, description and priority as a dictionary."""

@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sark_opa.errors import ConfigurationError
+from sark_opa.sandbox.contract import WALLS
 
 
 class Settings(BaseSettings):
@@ -81,6 +82,31 @@ class Settings(BaseSettings):
     plugins_config_file: Path | None = Field(
         default=None, description="YAML file: plugin name to its configuration, over the defaults of plugin.yaml."
     )
+    plugin_refresh_s: float = Field(
+        default=2.0, gt=0, le=3_600, description="Seconds until a plugin another process has changed is followed."
+    )
+    plugin_keys: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(),
+        description="Ed25519 public keys that uploads may be signed with, comma separated: PEM files or folders.",
+    )
+    plugin_unsigned: Literal["allow", "refuse"] | None = Field(
+        default=None,
+        description="Unsigned uploads: allow or refuse. Unless set: refuse with SARK_PLUGIN_KEYS, else allow.",
+    )
+    rate_window_url: SecretStr | None = Field(
+        default=None,
+        description="Redis or Valkey URL of rate windows all replicas share; memory:// (the default): each process its own.",
+    )
+
+    sandbox_min_level: int = Field(
+        default=2,
+        ge=0,
+        le=4,
+        description="Least sandbox level at which plugins are loaded: 4 has user namespaces, 3 Landlock, 2 seccomp.",
+    )
+    sandbox_require: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Sandbox layers without which no plugin is loaded, comma separated, such as namespaces."
+    )
 
     token_refresh_s: float = Field(
         default=5.0, gt=0, le=3_600, description="Seconds until a token that was added or revoked is noticed."
@@ -92,10 +118,18 @@ class Settings(BaseSettings):
         default="json", description="json: one object a line; console: for a terminal."
     )
 
-    @field_validator("plugins", mode="before")
+    @field_validator("plugins", "plugin_keys", "sandbox_require", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("sandbox_require")
+    @classmethod
+    def _known_layers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(value) - set(WALLS))
+        if unknown:
+            raise ValueError(f"there is no layer {', '.join(unknown)}; there are {', '.join(WALLS)}")
+        return value
 
     @model_validator(mode="after")
     def _lives_fit(self) -> Self:

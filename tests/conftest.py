@@ -4,8 +4,10 @@ import pytest
 
 pytest_plugins = [
     "fixtures.database",
+    "fixtures.objects",
     "fixtures.opa",
     "fixtures.plugins",
+    "fixtures.redis",
     "fixtures.stack",
 ]
 

@@ -12,36 +12,38 @@ from typing import Final, Literal
 from fastapi import Request
 
 from sark_opa.errors import ForbiddenError, UnauthenticatedError, UnavailableError
+from sark_opa.storage.audit import Actor
 
 Role = Literal["facts", "settle", "report", "admin"]
 
-_GRANTS: Final[dict[Role, frozenset[Role]]] = {
+_GRANTS: Final[Mapping[str, frozenset[Role]]] = {
     "facts": frozenset({"facts"}),
     "settle": frozenset({"settle"}),
     "report": frozenset({"report"}),
     "admin": frozenset({"facts", "settle", "report", "admin"}),
 }
+_SOCKET: Final = Actor("socket", "facts")
 
 
 class Keyring:
     """The active tokens, by SHA-256, refreshed from the database by `app.py`."""
 
     def __init__(self) -> None:
-        self._roles: Mapping[bytes, Role] | None = None
+        self._holders: Mapping[bytes, Actor] | None = None
 
-    def replace(self, roles: Mapping[bytes, Role]) -> None:
-        """Take `roles` (SHA-256 digest to role) as the whole truth."""
-        self._roles = dict(roles)
+    def replace(self, holders: Mapping[bytes, Actor]) -> None:
+        """Take `holders` (SHA-256 digest to name and role) as the whole truth."""
+        self._holders = dict(holders)
 
-    def role_of(self, token: str) -> Role | None:
-        """The role of a token, None when it is not active.
+    def holder_of(self, token: str) -> Actor | None:
+        """Name and role of a token, None when it is not active.
 
         Raises:
             UnavailableError: the tokens have not been read yet.
         """
-        if self._roles is None:
+        if self._holders is None:
             raise UnavailableError("the tokens have not been read from the database yet")
-        return self._roles.get(hashlib.sha256(token.encode()).digest())
+        return self._holders.get(hashlib.sha256(token.encode()).digest())
 
 
 def _over_socket(request: Request) -> bool:
@@ -51,7 +53,7 @@ def _over_socket(request: Request) -> bool:
 
 
 def allow(*roles: Role) -> Callable[[Request], Awaitable[None]]:
-    """A dependency that lets callers with any of `roles` pass.
+    """A dependency that lets callers with any of `roles` pass, and notes who they are in `request.state.actor`.
 
     Raises (when called):
         UnauthenticatedError: no token, or one that is not active.
@@ -63,15 +65,19 @@ def allow(*roles: Role) -> Callable[[Request], Awaitable[None]]:
         header = request.headers.get("authorization")
         if header is None:
             if "facts" in wanted and _over_socket(request):
+                request.state.actor = _SOCKET
                 return
             raise UnauthenticatedError
         scheme, _, token = header.partition(" ")
         keyring: Keyring = request.app.state.services.keyring
-        role = keyring.role_of(token.strip()) if scheme.lower() == "bearer" else None
-        if role is None:
+        holder = keyring.holder_of(token.strip()) if scheme.lower() == "bearer" else None
+        if holder is None:
             raise UnauthenticatedError("this token is not known, or it was revoked or has expired")
-        request.state.line["role"] = role
-        if not wanted & _GRANTS[role]:
-            raise ForbiddenError(f"a token of role {role} may not do this; it takes one of {', '.join(sorted(roles))}")
+        request.state.actor = holder
+        request.state.line["role"] = holder.role
+        if not wanted & _GRANTS[holder.role]:
+            raise ForbiddenError(
+                f"a token of role {holder.role} may not do this; it takes one of {', '.join(sorted(roles))}"
+            )
 
     return check

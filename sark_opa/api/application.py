@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fastapi import FastAPI
 
 import sark_opa
-from sark_opa.api import openapi, operations, problems, routes
+from sark_opa.api import audit, openapi, operations, plugins, problems, routes
 from sark_opa.api.access import allow
 from sark_opa.api.direct import Direct, Endpoint
 from sark_opa.api.edge import Edge
 from sark_opa.api.services import Services
+
+ROUTERS: Final = (routes.facts, routes.holds, routes.accounts, plugins.router, audit.router, operations.router)
 
 
 def build(services: Services, *, body_bytes_max: int, in_flight_max: int) -> Edge:
@@ -44,6 +48,6 @@ def routed(services: Services) -> FastAPI:
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
     app.state.services = services
     problems.install(app)
-    for router in (routes.facts, routes.holds, routes.accounts, routes.plugins, operations.router):
+    for router in ROUTERS:
         app.include_router(router)
     return app

@@ -17,7 +17,9 @@ from sark_opa.api import problems
 from sark_opa.evaluation.accounts import AccountAnswer, AccountBody, StatusAnswer
 from sark_opa.evaluation.facts import EstimateFact, Facts
 from sark_opa.evaluation.hold_bodies import ChargeAnswer, ChargeBody, ExtendBody, HoldAnswer, HoldBody, SettleBody
+from sark_opa.evaluation.plugin_answers import ConfigBody, PluginAnswer, PluginsAnswer
 from sark_opa.evaluation.question import FactsQuestion, Question
+from sark_opa.storage.audit import AuditAnswer
 
 _BODIES: Final[tuple[type[BaseModel], ...]] = (
     FactsQuestion,
@@ -27,6 +29,7 @@ _BODIES: Final[tuple[type[BaseModel], ...]] = (
     ExtendBody,
     ChargeBody,
     AccountBody,
+    ConfigBody,
 )
 _ANSWERS: Final[tuple[type[msgspec.Struct], ...]] = (
     Facts,
@@ -35,6 +38,9 @@ _ANSWERS: Final[tuple[type[msgspec.Struct], ...]] = (
     ChargeAnswer,
     AccountAnswer,
     StatusAnswer,
+    PluginAnswer,
+    PluginsAnswer,
+    AuditAnswer,
 )
 _REFERENCE: Final = "#/components/schemas/"
 

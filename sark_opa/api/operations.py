@@ -47,4 +47,5 @@ async def readyz(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """All counters, for Prometheus."""
     services: Services = request.app.state.services
+    services.metrics.plugins(services.plugins.states())
     return Response(services.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-import msgspec
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from sark_opa.api.access import Role, allow
+from sark_opa.api.audit import refusals
 from sark_opa.api.body import read
 from sark_opa.api.openapi import documented
 from sark_opa.api.services import Services
@@ -21,7 +21,6 @@ from sark_opa.evaluation.question import FactsQuestion, Question
 facts = APIRouter(prefix="/v1", tags=["facts"])
 holds = APIRouter(prefix="/v1", tags=["holds"])
 accounts = APIRouter(prefix="/v1", tags=["accounts"])
-plugins = APIRouter(prefix="/v1", tags=["plugins"])
 
 FACTS_ROLES: Final[tuple[Role, ...]] = ("facts",)
 Name = Annotated[AccountName, Path(description="`{org}` or `{org}/{kind}/{id}`.")]
@@ -155,17 +154,11 @@ async def get_account(request: Request, name: Name) -> Response:
 
 @accounts.put(
     "/accounts/{name:path}",
-    dependencies=[Depends(allow("admin"))],
+    dependencies=[Depends(refusals("account.put")), Depends(allow("admin"))],
     openapi_extra=documented(body=AccountBody, answer=AccountAnswer, created="The account is new."),
 )
 async def put_account(request: Request, name: Name) -> Response:
     """Create or replace an account's settings; what it has spent stays."""
     body = await read(request, AccountBody, exact=True)
-    answer, created = await _services(request).accounts.put(name, body)
+    answer, created = await _services(request).accounts.put(name, body, request.state.actor)
     return _json(answer, 201 if created else 200)
-
-
-@plugins.get("/plugins", dependencies=[Depends(allow("report"))])
-async def list_plugins(request: Request) -> Response:
-    """The plugins that are asked, in the order they are."""
-    return _json({"plugins": msgspec.to_builtins(_services(request).plugins.plugins())})

@@ -11,8 +11,9 @@ from sark_opa.cost import Costing
 from sark_opa.evaluation.accounts import Accounts
 from sark_opa.evaluation.evaluator import Evaluator
 from sark_opa.evaluation.holds import Holds
+from sark_opa.evaluation.plugins import Plugins
 from sark_opa.metrics import Metrics
-from sark_opa.sandbox import PluginHost
+from sark_opa.storage.audit import AuditLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class Services:
     holds: Holds
     accounts: Accounts
     costing: Costing
-    plugins: PluginHost
+    plugins: Plugins
+    audit: AuditLog
     keyring: Keyring
     metrics: Metrics
     pings: Mapping[str, Callable[[], Awaitable[None]]]

@@ -253,8 +253,12 @@ class Ledger(Protocol):
         """
         ...
 
-    async def put_account(self, account: Account) -> tuple[Account, bool]:
+    async def put_account(self, account: Account, *, audit_event: str | None = None) -> tuple[Account, bool]:
         """Create or replace an account's settings; spending is untouched. The flag is True when it is new.
+
+        Args:
+            account: its settings.
+            audit_event: JSON of what is written into the audit record in the same step, if it is done.
 
         Raises:
             UnknownAccountError: the parent is not registered.

@@ -16,10 +16,12 @@ from rich.text import Text
 import sark_opa
 from sark_opa import bundled
 from sark_opa.cli import console
-from sark_opa.errors import ConfigurationError, OpaError, SarkError
+from sark_opa.errors import ConfigurationError, OpaError, SandboxError, SarkError
 from sark_opa.local import postgres
 from sark_opa.opa.binary import find_or_fetch
 from sark_opa.opa.client import OpaClient
+from sark_opa.sandbox import PluginHost
+from sark_opa.sandbox.doctor import Requirements
 from sark_opa.storage import tokens
 from sark_opa.storage.migrations import migrate as apply_migrations
 from sark_opa.storage.pool import open_pool
@@ -99,6 +101,7 @@ async def doctor(database_url: str | None, opa_url: str | None) -> int:
         ("sark-opa", _versions),
         ("data", _folders),
         ("OPA", _opa),
+        ("sandbox", _sandbox),
     ]
     if database_url:
         looks += [("PostgreSQL", partial(_server, database_url)), ("ledger", partial(_ledger, database_url))]
@@ -127,6 +130,21 @@ async def _folders() -> str:
 
 async def _opa() -> str:
     return str(find_or_fetch(lambda line: console.print(Text(line, "dim"), soft_wrap=True)))
+
+
+async def _sandbox() -> str:
+    """The level, and each layer that does not stand with the reason; what is required is the settings' to say."""
+    host = PluginHost()
+    await host.start()
+    try:
+        report = host.sandbox()
+    finally:
+        await host.close()
+    missing = [f"{name}: {layer['reason']}" for name, layer in report["layers"].items() if not layer["active"]]
+    tried = f"level {report['level']}, {len(report['canary'])} forbidden acts tried"
+    if report["level"] < Requirements().min_level:
+        raise SandboxError(f"{tried}; no plugin will be loaded: {'; '.join(missing)}")
+    return "; ".join([tried, *missing])
 
 
 async def _running_opa(url: str) -> str:

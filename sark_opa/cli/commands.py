@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 import sark_opa
-from sark_opa.cli import administration, run
+from sark_opa.cli import administration, plugin, run
 
 app = typer.Typer(
     name="sark-opa",
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 token = typer.Typer(help="Tokens of the service: who may ask, settle, report, administer.", no_args_is_help=True)
 app.add_typer(token, name="token")
+app.add_typer(plugin.app, name="plugin")
 
 DatabaseUrl = Annotated[
     str | None, typer.Option(envvar="SARK_DATABASE_URL", help="PostgreSQL 13 or newer, as a libpq URL.")

@@ -14,6 +14,7 @@ from sark_opa.errors import InvalidInputError
 from sark_opa.evaluation.facts import AccountFact, usd_or_none
 from sark_opa.evaluation.question import AmountUsd, Strict
 from sark_opa.money import from_usd
+from sark_opa.storage.audit import Actor, Event
 
 AccountName = Annotated[
     str,
@@ -118,8 +119,8 @@ class Accounts:
         self._ledger = ledger
         self._deadline_s = deadline_s
 
-    async def put(self, name: str, body: AccountBody) -> tuple[AccountAnswer, bool]:
-        """Create or replace an account's settings; the flag is True when it is new.
+    async def put(self, name: str, body: AccountBody, actor: Actor) -> tuple[AccountAnswer, bool]:
+        """Create or replace an account's settings, which is audited; the flag is True when it is new.
 
         Raises:
             InvalidInputError: an org with a parent, a parent in another org, a cycle.
@@ -142,7 +143,8 @@ class Accounts:
                 default_daily_limit_nanousd=_nanousd(limits.daily_limit_usd),
                 default_monthly_limit_nanousd=_nanousd(limits.monthly_limit_usd),
                 default_enforcement=limits.enforcement,
-            )
+            ),
+            audit_event=Event(actor, "account.put", name, details=body.model_dump()).json(),
         )
         return AccountAnswer.of(account), created
 

@@ -7,6 +7,7 @@ be found out is answered as a status and an error code, so that Rego, which alon
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from sark_opa.evaluation.facts import (
     VerdictFact,
     usd_or_none,
 )
+from sark_opa.evaluation.load import HostLoad
 from sark_opa.evaluation.question import Question
 from sark_opa.metrics import Metrics
 from sark_opa.money import to_usd
@@ -71,6 +73,7 @@ class Evaluator:
         ledger: Ledger,
         plugins: PluginHost,
         metrics: Metrics,
+        load: HostLoad,
         hold_ttl_s: int,
         deadline_ms: int,
     ) -> None:
@@ -78,6 +81,7 @@ class Evaluator:
         self._ledger = ledger
         self._plugins = plugins
         self._metrics = metrics
+        self._load = load
         self._hold_ttl_s = hold_ttl_s
         self._deadline_ms = deadline_ms
 
@@ -89,6 +93,16 @@ class Evaluator:
             hold: whether to set money aside; needs a `request_id`.
             deadline_ms: the caller's patience; the service's own limit caps it.
         """
+        failed = True
+        self._load.begin()
+        try:
+            facts = await self._answer(question, hold=hold, deadline_ms=deadline_ms)
+            failed = facts.degraded
+        finally:
+            self._load.end(failed=failed)
+        return facts
+
+    async def _answer(self, question: Question, *, hold: bool, deadline_ms: int | None) -> Facts:
         now = asyncio.get_running_loop().time
         ends_at = now() + min(deadline_ms or self._deadline_ms, self._deadline_ms) / 1000
         faults: list[Fault] = []
@@ -212,9 +226,13 @@ class Evaluator:
         self, question: Question, deadline_s: float, budget: asyncio.Future[BudgetFact], faults: list[Fault]
     ) -> tuple[VerdictFact, ...]:
         async def facts(need: str) -> Any:
-            if need != "budget_status":
-                raise SarkError(f"nothing called {need!r} can be handed to a plugin")
-            return msgspec.to_builtins(await asyncio.shield(budget))
+            if need == "budget_status":
+                return msgspec.to_builtins(await asyncio.shield(budget))
+            if need == "clock":
+                return {"now": datetime.now(UTC).isoformat(), "monotonic_s": time.monotonic()}
+            if need == "host_load":
+                return self._load.fact()
+            raise SarkError(f"nothing called {need!r} can be handed to a plugin")
 
         asked = PluginQuestion(
             principal_id=question.principal.id,

@@ -9,26 +9,27 @@ cases:
       - {at: 2026-03-02T10:00:30Z, expect: {allowed: false, reason: try again in 30 s}}
 ```
 
-Each case gets a process of its own, so that nothing is remembered from one to the next.
+Each case gets a process of its own, and empty rate windows, so that nothing is remembered from one to the next.
+The service's clock shows `at`; unless a step says otherwise under `facts`, the service is idle. What the plugin
+requires is not run: it is said to allow, unless a step says what else of it under `verdicts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import yaml
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from sark_opa.errors import NotFoundError, PluginError
-from sark_opa.sandbox.contract import FACT_OF_NEED, Question, Status, Verdict
-from sark_opa.sandbox.host import PluginHost
+from sark_opa.errors import PluginError
+from sark_opa.kit.trial import Told, Trial
+from sark_opa.sandbox.contract import Question, Status, Verdict
+from sark_opa.sandbox.packages import archive, manifest, package, yaml_lines
+from sark_opa.sandbox.packages.fault import Fault, refusal
 
 FILE_NAME: Final = "cases.yaml"
-DEADLINE_S: Final = 10.0
 
 
 class _Strict(BaseModel):
@@ -51,8 +52,18 @@ class Expectation(_Strict):
     metadata: dict[str, Any] = {}
 
 
+class Said(_Strict):
+    """What a plugin that is required has said; it has allowed, or nobody else would be asked."""
+
+    reason: str = ""
+    metadata: dict[str, Any] = {}
+
+
 class Step(_Strict):
-    """A question, asked `repeat` times, and what every verdict must be. Fields as in `PolicyContext`."""
+    """A question, asked `repeat` times, and what every verdict must be. Fields as in `PolicyContext`.
+
+    `verdicts` is what plugins that are required have said, by name.
+    """
 
     expect: Expectation
     at: AwareDatetime = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -64,6 +75,7 @@ class Step(_Strict):
     arguments: dict[str, Any] = {}
     environment: dict[str, Any] = {}
     facts: dict[str, Any] = {}
+    verdicts: dict[str, Said] = {}
     repeat: Annotated[int, Field(ge=1, le=100_000)] = 1
 
 
@@ -83,61 +95,69 @@ class Cases(_Strict):
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """How a case went; `faults` is empty when it passed, `output` is what the plugin printed."""
+    """How a case went.
+
+    Attributes:
+        name: of the case.
+        faults: what was not as stated; empty when it passed.
+        output: what the plugin printed.
+        elapsed_ms: of the slowest question, loading aside.
+    """
 
     name: str
     faults: tuple[str, ...]
     output: str
+    elapsed_ms: float
 
 
 def read(path: Path) -> Cases:
-    """The cases of a file.
+    """The cases of a plugin's folder or archive, or of a file.
 
     Raises:
-        PluginError: the file or a field of it is wrong; the message names it.
+        PluginError: there are none, or a field is wrong; the message names the file, the line and the field.
     """
+    file = path / FILE_NAME if path.is_dir() else path
+    where = str(file)
+    if path.suffix == archive.SUFFIX:
+        where = f"{path}/{FILE_NAME}"
+        data = manifest.content_of(path, archive.ARCHIVE_BYTES_MAX, "an archive is no larger")
+        content = archive.opened(data, origin=str(path)).files.get(FILE_NAME)
+        if content is None:
+            raise PluginError(f"{path} has no {FILE_NAME}", path=str(path))
+    else:
+        content = manifest.content_of(file, archive.TEXT_BYTES_MAX, "split them over several plugins")
+    document = yaml_lines.read(package.decoded(content, where), where, aliases=True)
     try:
-        return Cases.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Cases.model_validate(document.value)
     except ValidationError as error:
-        fault = error.errors()[0]
-        field = ".".join(str(part) for part in fault["loc"])
-        raise PluginError(f"{path}: {field}: {fault['msg']}", path=str(path), field=field) from error
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PluginError(f"{path}: {error}", path=str(path)) from error
+        found = [
+            Fault(where, fault["msg"], document.line_of(fault["loc"]), ".".join(str(part) for part in fault["loc"]))
+            for fault in error.errors()
+        ]
+        raise refusal(found) from error
 
 
-async def run(folder: Path) -> tuple[CaseResult, ...]:
-    """Run every case of a plugin's folder in the sandbox.
+async def run(path: Path, *, only: str | None = None) -> tuple[CaseResult, ...]:
+    """Run every case of a plugin's folder or archive in the sandbox.
+
+    Args:
+        path: of the plugin.
+        only: name of the one case to run; all when None.
 
     Raises:
-        PluginError: the cases or the plugin cannot be read or loaded.
+        PluginError: the cases or the plugin cannot be read or loaded, or there is no case of that name.
         UnavailableError: plugins cannot be run here.
     """
-    cases = read(folder / FILE_NAME)
-    host = PluginHost()
-    try:
-        await host.start()
-        return tuple([await _run_case(host, folder, case) for case in cases.cases])
-    finally:
-        await host.close()
+    found = [case for case in read(path).cases if only in {None, case.name}]
+    if not found:
+        raise PluginError(f"{path} has no case named {only!r}", path=str(path))
+    async with Trial() as trial:
+        return tuple([await _run_case(trial, path, case) for case in found])
 
 
-async def _run_case(host: PluginHost, folder: Path, case: Case) -> CaseResult:
-    info = await host.load(folder, config=case.config)
-    faults: list[str] = []
-    output = ""
-    for number, step in enumerate(case.steps, start=1):
-        for turn in range(1, step.repeat + 1):
-            (verdict,) = await host.evaluate(_question(step), deadline_s=DEADLINE_S, facts=_facts_of(step))
-            output += verdict.output
-            where = f"step {number}" if step.repeat == 1 else f"step {number}, time {turn}"
-            faults += [f"{where}: {fault}" for fault in _compare(step.expect, verdict)]
-    await host.unload(info.name)
-    return CaseResult(case.name, tuple(faults), output)
-
-
-def _question(step: Step) -> Question:
-    return Question(
+def question(step: Step) -> tuple[Question, Told]:
+    """What a step asks, and what the service knows meanwhile."""
+    asked = Question(
         principal_id=step.principal_id,
         org=step.org,
         resource_id=step.resource_id,
@@ -147,17 +167,22 @@ def _question(step: Step) -> Question:
         environment=step.environment,
         timestamp=step.at,
     )
+    return asked, Told(step.facts, {name: (said.reason, said.metadata) for name, said in step.verdicts.items()})
 
 
-def _facts_of(step: Step) -> Any:
-    known: Mapping[str, Any] = {need: step.facts[key] for need, key in FACT_OF_NEED.items() if key in step.facts}
-
-    async def facts(need: str) -> Any:
-        if need not in known:
-            raise NotFoundError(f"the case gives no facts.{FACT_OF_NEED[need]}")  # type: ignore[index]  # needs are checked by the manifest
-        return known[need]
-
-    return facts
+async def _run_case(trial: Trial, path: Path, case: Case) -> CaseResult:
+    await trial.load(manifest.read(path, case.config))
+    faults: list[str] = []
+    output = ""
+    elapsed_ms = 0.0
+    for number, step in enumerate(case.steps, start=1):
+        for turn in range(1, step.repeat + 1):
+            verdict = await trial.ask(*question(step))
+            output += verdict.output
+            elapsed_ms = max(elapsed_ms, verdict.elapsed_ms)
+            where = f"step {number}" if step.repeat == 1 else f"step {number}, time {turn}"
+            faults += [f"{where}: {fault}" for fault in _compare(step.expect, verdict)]
+    return CaseResult(case.name, tuple(faults), output, elapsed_ms)
 
 
 def _compare(expected: Expectation, verdict: Verdict) -> list[str]:

@@ -2,5 +2,6 @@
 
 from sark_opa.sandbox.contract import Limits, PluginInfo, Question, Verdict
 from sark_opa.sandbox.host import PluginHost
+from sark_opa.sandbox.manager import PolicyPluginManager
 
-__all__ = ["Limits", "PluginHost", "PluginInfo", "Question", "Verdict"]
+__all__ = ["Limits", "PluginHost", "PluginInfo", "PolicyPluginManager", "Question", "Verdict"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -26,11 +26,13 @@ Status = Literal[
 """How a verdict was obtained; anything but `ok` is a failure, and the verdict is not the plugin's own."""
 
 OnError = Literal["deny", "skip"]
-Need = Literal["budget_status"]
-State = Literal["running", "restarting", "failing", "closed"]
+Need = Literal["budget_status", "clock", "host_load", "rate_window"]
+"""What a plugin may ask the service for; nothing else is reachable from inside."""
+State = Literal["running", "restarting", "failing", "quarantined", "closed"]
 
-FACT_OF_NEED: Mapping[Need, str] = {"budget_status": "budget"}
-"""Under which key of `PolicyContext.facts` a plugin finds what its manifest asks for."""
+FACT_OF_NEED: Mapping[Need, str] = {"budget_status": "budget", "clock": "clock", "host_load": "load"}
+"""Under which key of `PolicyContext.facts` a plugin finds what its manifest asks for. What is not here is called
+during `evaluate`, on `PolicyContext.host`."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         unload_ms: time for `on_unload`.
         waiting_max: calls that may wait for one plugin before further ones are refused as `overloaded`.
         waiting_bytes_max: the same in bytes of encoded questions.
+        breaker_failures: failures within `breaker_window_ms` after which the plugin is not asked for a while.
+        breaker_window_ms: see there.
+        breaker_open_ms: for how long it is not asked; doubled each time the first question after it fails.
+        breaker_open_ms_max: for how long at most.
     """
 
     memory_bytes_max: int = 128 << 20
@@ -55,6 +61,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     unload_ms: int = 1_000
     waiting_max: int = 256
     waiting_bytes_max: int = 16 << 20
+    breaker_failures: int = 5
+    breaker_window_ms: int = 60_000
+    breaker_open_ms: int = 30_000
+    breaker_open_ms_max: int = 600_000
 
 
 class Question(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -110,6 +120,10 @@ class Verdict:
     output: str = field(default="", repr=False)
 
 
+WALLS: Final = ("environment", "own_user", "tether", "resource_limits", "namespaces", "landlock", "seccomp")
+"""The layers around every plugin, in the order they are put up."""
+
+
 class LayerReport(msgspec.Struct, frozen=True, array_like=True):
     """One wall around a plugin: whether it stands in this process and, if not, why."""
 
@@ -127,11 +141,16 @@ class PluginInfo:
         version: of the plugin.
         description: one line.
         priority: lower is asked earlier.
-        needs: facts it is handed.
+        needs: facts it is handed and calls it may make.
         on_error: what a failure means: `deny` or `skip`.
-        state: `running`; `restarting` after a death; `failing` while it dies again and again; `closed`.
-        source_digest: `sha256:` and the hex digest of its source.
-        path: the folder or file it was loaded from.
+        state: `running`; `restarting` after a death; `failing` while it fails again and again and is not asked;
+            `quarantined` after it broke out of its rules, until it is released; `closed`.
+        source_digest: `sha256:` and the hex digest of its source; empty for what runs in this process.
+        path: the folder or file it was loaded from; empty for what was not loaded from one.
+        origin: where it came from, for people.
+        requires: the plugins it is asked after, such as `business_hours>=1.0`.
+        sandboxed: whether it runs in a process of its own.
+        enabled: whether it is asked.
     """
 
     name: str
@@ -143,3 +162,16 @@ class PluginInfo:
     state: State
     source_digest: str
     path: str
+    origin: str
+    requires: tuple[str, ...] = ()
+    sandboxed: bool = True
+    enabled: bool = True
+
+    def get_metadata(self) -> dict[str, Any]:
+        """Name, version, description and priority as a dictionary, as `PolicyPlugin.get_metadata`."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "description": self.description,
+            "priority": self.priority,
+        }

@@ -1,7 +1,8 @@
 """One plugin's process as the service sees it: exchanges in order, watched from outside.
 
 Every message is an `Exchange` that ends with a reply or a `Failure`. The oldest one that has no reply is the
-one the process works on: its CPU and wall clock run, and it is the one that fails when the process dies.
+one the process works on: its CPU and wall clock run, and it is the one that fails when the process dies. A
+process that may call the service is sent one message at a time, so that no result waits behind questions.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ import msgspec
 
 from sark_opa.errors import UnavailableError
 from sark_opa.sandbox import protocol
+from sark_opa.sandbox.calls import Call
+from sark_opa.sandbox.capabilities.host_calls import HostCalls
 from sark_opa.sandbox.child import Child, cause_of_death
 from sark_opa.sandbox.contract import Failure, LayerReport, Limits
 from sark_opa.sandbox.exchange import Exchange, late
-from sark_opa.sandbox.protocol import ProtocolError, Reply
+from sark_opa.sandbox.outbox import Outbox
+from sark_opa.sandbox.protocol import Answer, ProtocolError, Reply
 from sark_opa.sandbox.spawner import Spawner
 
 WATCH_S_MIN: Final = 0.002
@@ -33,11 +37,12 @@ IDLE_CPU_S_MAX: Final = 0.1
 """CPU time a process may use, altogether, while nothing is asked of it: to put the last question away."""
 HANG_UP_S: Final = 0.1
 """How long a process may outlive its connection before it is killed."""
-
+_SPUN: Final = Failure("violation", "sandbox violation: it used the CPU although nothing was asked of it")
 
 OnEnd: TypeAlias = "Callable[[Process, Failure, list[Exchange]], None]"
 """Called once: the process, why it ended, and the exchanges it had not started. The one it worked on has
 been resolved by then."""
+OnAnswer: TypeAlias = Callable[[Answer], None]
 
 
 class Process:
@@ -45,27 +50,32 @@ class Process:
 
     Attributes:
         answers: how many questions it has answered.
+        calls: what it calls of the service; grant before the first question.
         pending_bytes: size of the messages it has not replied to.
+        on_end: told of its end.
+        on_answer: told of every answer, also when nobody waits for it any more, before who asked is.
     """
 
     def __init__(self, child: Child, limits: Limits, on_end: OnEnd) -> None:
         self._child = child
         self._limits = limits
-        self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._frames = protocol.FrameBuffer(protocol.REPLY_BYTES_MAX)
         self._pending: deque[Exchange] = deque()
-        self._unsent = bytearray()
+        self._outbox = Outbox(self._loop, child.connection)
+        self.calls = HostCalls(self._outbox.write)
         self._last_id = 0
         self._watch: asyncio.TimerHandle | None = None
         self._watch_at = float("inf")
-        self._idle_since_cpu_s = 0.0
+        self._idle_since_cpu_s = float("inf")
         self._cause: Failure | None = None
         self._hung_up = False
+        self.on_end = on_end
+        self.on_answer: OnAnswer | None = None
         self.answers = 0
         self.pending_bytes = 0
         child.on_death = self._died
-        self._loop.add_reader(child.connection, self._readable)
+        self._loop.add_reader(child.connection, self._receive)
         # Before anything is asked of it, it owes `Ready`.
         self._ready = Exchange(self._loop, None, (protocol.Ready,), wall_s=limits.wall_ms / 1000)
         self._enqueue(self._ready)
@@ -73,13 +83,15 @@ class Process:
             self._died(child.wait_status)
 
     @classmethod
-    async def opened(cls, spawner: Spawner, limits: Limits, on_end: OnEnd) -> tuple[Process, tuple[LayerReport, ...]]:
-        """A process with its walls up and no plugin in it.
+    async def opened(
+        cls, spawner: Spawner, limits: Limits, on_end: OnEnd, *, walls: tuple[str, ...] | None = None
+    ) -> tuple[Process, tuple[LayerReport, ...]]:
+        """A process with its walls up, or these of them, and no plugin in it.
 
         Raises:
             UnavailableError: it cannot be forked, or a required wall does not stand.
         """
-        process = cls(await spawner.spawn(limits), limits, on_end)
+        process = cls(await spawner.spawn(limits, walls), limits, on_end)
         with ExitStack() as on_failure:
             on_failure.callback(process.end, GIVEN_UP)
             layers = (await process._until_ready()).layers
@@ -87,9 +99,19 @@ class Process:
         return process, layers
 
     @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._child.pid
+
+    @property
     def ended(self) -> bool:
         """Whether it is gone, or about to be."""
         return self._cause is not None
+
+    @property
+    def exited(self) -> bool:
+        """Whether it is gone, although that has perhaps not been told yet."""
+        return self.ended or self._child.exited()
 
     @property
     def pending(self) -> int:
@@ -107,7 +129,8 @@ class Process:
         message.id = self._last_id
         exchange.frame = protocol.frame(message)
         self._enqueue(exchange)
-        self._write(exchange.frame)
+        if not self.calls.granted:
+            self._outbox.write(exchange.frame)
 
     def end(self, failure: Failure, *, at_work: bool = True) -> None:
         """Kill it, fail what it works on unless it was not `at_work`, and hand the rest to `on_end`."""
@@ -118,7 +141,7 @@ class Process:
         self._close()
         if at_work and self._pending:
             self._pending.popleft().resolve(failure, time.monotonic())
-        self._on_end(self, failure, list(self._pending))
+        self.on_end(self, failure, list(self._pending))
         self._pending.clear()
 
     async def _until_ready(self) -> protocol.Ready:
@@ -136,6 +159,8 @@ class Process:
         self.pending_bytes += len(exchange.frame)
         if len(self._pending) == 1:
             self._begin(exchange, time.monotonic())
+            if IDLE_CPU_S_MAX < exchange.cpu_started_s - self._idle_since_cpu_s < float("inf"):
+                self.end(_SPUN, at_work=False)
         elif exchange.deadline_at < self._watch_at:
             self._watch_until(exchange.deadline_at)
 
@@ -146,6 +171,8 @@ class Process:
         due = min(now + min(exchange.wall_s, self._limits.cpu_ms / 1000), exchange.deadline_at)
         if due < self._watch_at:
             self._watch_until(due)
+        if self.calls.granted:
+            self._outbox.write(exchange.frame)
 
     def _watch_until(self, when: float) -> None:
         if self._watch is not None:
@@ -169,6 +196,8 @@ class Process:
         cpu_left_s = head.cpu_started_s + self._limits.cpu_ms / 1000 - self._child.cpu_s()
         if dead:
             cpu_left_s = HANG_UP_S  # whatever its clock shows now: the zygote tells how it died
+        if min(cpu_left_s, wall_left_s) <= 0 and self._has_replied_to(head):
+            return
         if cpu_left_s <= 0:
             self.end(Failure("cpu_limit", f"cpu limit: more than {self._limits.cpu_ms} ms"))
             return
@@ -188,37 +217,22 @@ class Process:
         if dead:
             return  # the zygote tells
         if self._child.cpu_s() - self._idle_since_cpu_s > IDLE_CPU_S_MAX:
-            self.end(Failure("violation", "sandbox violation: it used the CPU although nothing was asked of it"))
+            self.end(_SPUN)
         else:
             self._watch_until(now + IDLE_LOOK_S)
 
-    def _write(self, frame: bytes) -> None:
-        if not self._unsent:
-            try:
-                sent = self._child.connection.send(frame)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                return  # it is gone; its death is told by the reader
-            if sent == len(frame):
-                return
-            frame = frame[sent:]
-            self._loop.add_writer(self._child.connection, self._writable)
-        self._unsent += frame
+    def _has_replied_to(self, head: Exchange) -> bool:
+        """Whether the reply came while the service was busy: then it is not late, and what it carries counts."""
+        self._receive_all()
+        if not self.ended and self._pending and self._pending[0] is head:
+            return False
+        if not self.ended:
+            self._watch_until(time.monotonic() + WATCH_S_MIN)
+        return True
 
-    def _writable(self) -> None:
-        try:
-            sent = self._child.connection.send(self._unsent)
-        except BlockingIOError:
-            return
-        except OSError:
-            sent = len(self._unsent)  # same as above
-        del self._unsent[:sent]
-        if not self._unsent:
-            self._loop.remove_writer(self._child.connection)
-
-    def _readable(self) -> None:
-        self._receive()
+    def _receive_all(self) -> None:
+        while not self._hung_up and self._receive():
+            pass
 
     def _receive(self) -> bool:
         """Take in what there is; False when there is nothing more for now, or for ever."""
@@ -241,17 +255,23 @@ class Process:
 
     def _replied(self, reply: Reply) -> None:
         head = self._pending[0] if self._pending else None
+        if isinstance(reply, Call):
+            self.calls.take(reply, None if head is None else head.message)
+            return
         expected_id = 0 if head is None or head.message is None else head.message.id
         if head is None or reply.id != expected_id or not isinstance(reply, head.accepts):
             raise ProtocolError(f"a reply nobody asked for: {type(reply).__name__.lower()} {reply.id}")
-        if isinstance(reply, protocol.Answer):
+        if isinstance(reply, Answer):
             protocol.check_answer(reply)
             self.answers += 1
+            if self.on_answer is not None:
+                self.on_answer(reply)
+        self.calls.drop()
         self._pending.popleft()
         self.pending_bytes -= len(head.frame)
         now = time.monotonic()
         head.resolve(reply, now)
-        if isinstance(reply, protocol.Answer) and reply.status == "memory_limit":
+        if isinstance(reply, Answer) and reply.status == "memory_limit":
             # Nobody knows what is left of the plugin; it ends itself before it reads another question.
             self.end(Failure("memory_limit", reply.reason), at_work=False)
         elif self._pending:
@@ -268,13 +288,13 @@ class Process:
     def _died(self, wait_status: int | None) -> None:
         if self.ended:
             return
-        while not self._hung_up and self._receive():
-            pass  # what it said before it died
+        self._receive_all()  # what it said before it died
         self.end(cause_of_death(wait_status))
 
     def _close(self) -> None:
         if self._watch is not None:
             self._watch.cancel()
         self._loop.remove_reader(self._child.connection)
-        self._loop.remove_writer(self._child.connection)
+        self._outbox.close()
+        self.calls.drop()
         self._child.connection.close()

@@ -1,8 +1,9 @@
 """What the service and a plugin's process say to each other, and how large it may be.
 
 A frame is a big-endian 32-bit length and a msgpack body, on a stream socket. The service numbers its
-messages 1, 2, 3, …; the process answers each exactly once, in that order. Whatever else arrives is a
-`ProtocolError`, and its sender is killed. Nothing here trusts the other side: the plugin runs inside it.
+messages 1, 2, 3, …; the process answers each exactly once, in that order. While it answers a question it may send
+a `Call` for what it was granted, which is given a `Result`. Whatever else arrives is a `ProtocolError`, and its
+sender is killed. Nothing here trusts the other side: the plugin runs inside it.
 """
 
 from __future__ import annotations
@@ -14,15 +15,22 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from sark_opa.sandbox.contract import LayerReport, Limits
+from sark_opa.sandbox.calls import Call, Result
+from sark_opa.sandbox.contract import LayerReport, Need
+from sark_opa.sandbox.looking import Check, Checked
 
 REQUEST_BYTES_MAX: Final = 1 << 20
-REPLY_BYTES_MAX: Final = 64 << 10
+REPLY_BYTES_MAX: Final = 128 << 10
 SOURCE_BYTES_MAX: Final = 256 << 10
 REASON_BYTES_MAX: Final = 1 << 10
 METADATA_BYTES_MAX: Final = 16 << 10
 METADATA_DEPTH_MAX: Final = 32
 OUTPUT_CHARS_MAX: Final = 4 << 10
+STATE_BYTES_MAX: Final = 64 << 10
+LOG_LINES_MAX: Final = 20
+"""Of one call."""
+LOG_CHARS_MAX: Final = 4 << 10
+"""Of one call, altogether."""
 
 EMPTY_MAP: Final = msgspec.Raw(b"\x80")
 """An empty mapping in msgpack."""
@@ -38,11 +46,15 @@ class ProtocolError(Exception):
 
 
 class Load(msgspec.Struct, tag="load", array_like=True):
-    """Make the one plugin of `source` with `config` as keyword arguments and call its `on_load`."""
+    """Make the one plugin of `source` with `config` as keyword arguments and call its `on_load`.
+
+    Of its `needs` the process learns in order to say what is missing; the service does not rely on it.
+    """
 
     source: str
     config: dict[str, Any]
     id: int = 0
+    needs: tuple[Need, ...] = ()
 
 
 class Ask(msgspec.Struct, tag="ask", array_like=True):
@@ -53,13 +65,29 @@ class Ask(msgspec.Struct, tag="ask", array_like=True):
     id: int = 0
 
 
+class Restore(msgspec.Struct, tag="restore", array_like=True):
+    """Call `restore` with what an earlier process's `snapshot` gave, as it came with an `Answer`."""
+
+    state: bytes
+    id: int = 0
+
+
+class Probe(msgspec.Struct, tag="probe", array_like=True):
+    """Try the forbidden acts of these names, of `guest.canary`; the service listens on `port` of its loopback."""
+
+    acts: tuple[str, ...]
+    port: int
+    id: int = 0
+
+
 class Unload(msgspec.Struct, tag="unload", array_like=True):
     """Call `on_unload` and end."""
 
     id: int = 0
 
 
-Message: TypeAlias = Load | Ask | Unload
+Message: TypeAlias = Check | Load | Ask | Restore | Probe | Unload
+"""What is replied to."""
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 
@@ -72,13 +100,20 @@ class Ready(msgspec.Struct, tag="ready", array_like=True, frozen=True):
 
 
 class Loaded(msgspec.Struct, tag="loaded", array_like=True, frozen=True):
-    """The plugin is there and says this of itself."""
+    """The plugin is there and says this of itself; with `keeps_state` its answers carry a snapshot."""
 
     id: int
     name: Name
     version: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     description: Annotated[str, msgspec.Meta(max_length=512)]
     priority: Annotated[int, msgspec.Meta(ge=-1_000_000, le=1_000_000)]
+    keeps_state: bool = False
+
+
+class Restored(msgspec.Struct, tag="restored", array_like=True, frozen=True):
+    """The plugin remembers again."""
+
+    id: int
 
 
 class Refused(msgspec.Struct, tag="refused", array_like=True, frozen=True):
@@ -90,8 +125,30 @@ class Refused(msgspec.Struct, tag="refused", array_like=True, frozen=True):
     line: int | None
 
 
+class LogLine(msgspec.Struct, array_like=True, frozen=True):
+    """Something the plugin logged."""
+
+    level: Literal["debug", "info", "warning", "error", "critical"]
+    message: str
+
+
+class Act(msgspec.Struct, array_like=True, frozen=True):
+    """A forbidden act that was tried: whether it was prevented, and by what or how it went."""
+
+    name: str
+    prevented: bool
+    detail: Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class Probed(msgspec.Struct, tag="probed", array_like=True, frozen=True):
+    """How the acts went."""
+
+    id: int
+    acts: tuple[Act, ...]
+
+
 class Answer(msgspec.Struct, tag="answer", array_like=True, frozen=True):
-    """The plugin's decision, or how it failed to make one."""
+    """The plugin's decision, or how it failed to make one; `state` is its snapshot in msgpack, if it keeps one."""
 
     id: int
     status: Literal["ok", "error", "memory_limit"]
@@ -99,6 +156,8 @@ class Answer(msgspec.Struct, tag="answer", array_like=True, frozen=True):
     reason: str
     metadata: dict[str, Any] = {}
     output: Annotated[str, msgspec.Meta(max_length=OUTPUT_CHARS_MAX)] = ""
+    logged: Annotated[tuple[LogLine, ...], msgspec.Meta(max_length=LOG_LINES_MAX)] = ()
+    state: Annotated[bytes, msgspec.Meta(max_length=STATE_BYTES_MAX)] | None = None
 
 
 class Unloaded(msgspec.Struct, tag="unloaded", array_like=True, frozen=True):
@@ -107,54 +166,15 @@ class Unloaded(msgspec.Struct, tag="unloaded", array_like=True, frozen=True):
     id: int
 
 
-Reply: TypeAlias = Ready | Loaded | Refused | Answer | Unloaded
+Reply: TypeAlias = Ready | Checked | Loaded | Refused | Restored | Probed | Answer | Call | Unloaded
 
-
-class Spawn(msgspec.Struct, tag="spawn", array_like=True, frozen=True):
-    """To the zygote, with one end of a socket pair attached: fork a process that serves it."""
-
-    serial: int
-    limits: Limits
-
-
-class Ping(msgspec.Struct, tag="ping", array_like=True, frozen=True):
-    """To the zygote and back."""
-
-    serial: int
-
-
-class Spawned(msgspec.Struct, tag="spawned", array_like=True, frozen=True):
-    """From the zygote, with a descriptor of the new process attached where the kernel has them."""
-
-    serial: int
-    pid: int
-
-
-class NotSpawned(msgspec.Struct, tag="not_spawned", array_like=True, frozen=True):
-    """From the zygote: fork failed."""
-
-    serial: int
-    reason: str
-
-
-class Died(msgspec.Struct, tag="died", array_like=True, frozen=True):
-    """From the zygote: a process is gone; `wait_status` as `os.waitpid` gives it."""
-
-    serial: int
-    wait_status: int
-
-
-ToZygote: TypeAlias = Spawn | Ping
-FromZygote: TypeAlias = Ping | Spawned | NotSpawned | Died
 
 encode: Final = msgspec.msgpack.Encoder().encode
-decode_message: Final = msgspec.msgpack.Decoder(Message).decode
+decode_message: Final = msgspec.msgpack.Decoder(Message | Result).decode
 decode_reply: Final = msgspec.msgpack.Decoder(Reply).decode
-decode_to_zygote: Final = msgspec.msgpack.Decoder(ToZygote).decode
-decode_from_zygote: Final = msgspec.msgpack.Decoder(FromZygote).decode
 
 
-def frame(message: Message | Reply) -> bytes:
+def frame(message: Message | Result | Reply) -> bytes:
     """A message as it goes over the socket."""
     body = encode(message)
     return _HEADER.pack(len(body)) + body
@@ -221,6 +241,21 @@ def check_answer(answer: Answer) -> None:
         metadata_bytes = len(encode(answer.metadata))
         if metadata_bytes > METADATA_BYTES_MAX:
             raise ValueError(f"metadata takes {metadata_bytes} bytes, {METADATA_BYTES_MAX} are allowed")
+    if answer.logged and sum(len(line.message) for line in answer.logged) > LOG_CHARS_MAX:
+        raise ValueError(f"it logged more than {LOG_CHARS_MAX} characters")
+
+
+def encoded_state(state: object) -> bytes:
+    """A snapshot as it travels.
+
+    Raises:
+        ValueError, TypeError, OverflowError, RecursionError: it is too large, or nothing JSON can say; says where.
+    """
+    _check_json(state, "it", METADATA_DEPTH_MAX)
+    encoded = encode(state)
+    if len(encoded) > STATE_BYTES_MAX:
+        raise ValueError(f"it takes {len(encoded)} bytes, {STATE_BYTES_MAX} are allowed")
+    return encoded
 
 
 def _check_json(value: object, where: str, levels_left: int) -> None:
@@ -231,7 +266,7 @@ def _check_json(value: object, where: str, levels_left: int) -> None:
         if not math.isfinite(value):
             raise ValueError(f"{where} is {value}, which JSON cannot say")
     elif levels_left == 0:
-        raise ValueError(f"metadata is nested deeper than {METADATA_DEPTH_MAX} levels")
+        raise ValueError(f"{where.split('.', 1)[0]} is nested deeper than {METADATA_DEPTH_MAX} levels")
     elif isinstance(value, dict):
         for key, item in value.items():
             if type(key) is not str:

@@ -175,14 +175,20 @@ class PostgresLedger:
         counters = decoded(_counters, text)
         return windows_of(counters)
 
-    async def put_account(self, account: Account) -> tuple[Account, bool]:
+    async def put_account(self, account: Account, *, audit_event: str | None = None) -> tuple[Account, bool]:
         """Create or replace an account's settings; spending is untouched. The flag is True when it is new."""
         org = _org(account.name)
         if (account.parent is None) != (account.name == org):
             raise InvalidInputError("parent: an org has none, every other account has one", path="parent")
         if account.parent is not None and _org(account.parent) != org:
             raise InvalidInputError(f"parent: {account.parent} is in another org", path="parent")
-        text = await self._call("put_account", None, org=org, settings=_encode(account).decode(), now=self._now())
+        settings = _encode(account).decode()
+        if audit_event is None:
+            text = await self._call("put_account", None, org=org, settings=settings, now=self._now())
+        else:
+            text = await self._call(
+                "put_account_audited", None, org=org, settings=settings, event=audit_event, now=self._now()
+            )
         status, stored = decoded(_put, text)
         match status:
             case "unknown_parent":

@@ -11,6 +11,7 @@ from typing import Final, Literal, get_args
 
 from sark_opa.errors import InvalidInputError, NotFoundError
 from sark_opa.storage import queries
+from sark_opa.storage.audit import CLI, Actor, Event
 from sark_opa.storage.pool import Pool
 
 Role = Literal["facts", "settle", "report", "admin"]
@@ -49,9 +50,11 @@ async def register(pool: Pool, *, name: str, role: str, token: str, expires_at: 
         raise InvalidInputError(f"role: {role!r} is none of {', '.join(get_args(Role))}", path="role")
     if len(token) < _LENGTH_MIN:
         raise InvalidInputError(f"token: at least {_LENGTH_MIN} random characters", path="token")
+    digest = hashlib.sha256(token.encode()).digest()
+    event = Event(CLI, "token.create", name, details={"role": role, "expires_at": expires_at})
     await pool.rows(
         _queries["register_token"],
-        {"name": name, "role": role, "sha256": hashlib.sha256(token.encode()).digest(), "expires_at": expires_at},
+        {"name": name, "role": role, "sha256": digest, "expires_at": expires_at, "event": event.json()},
     )
 
 
@@ -62,7 +65,8 @@ async def revoke(pool: Pool, name: str) -> None:
         NotFoundError: no active token has this name.
         DatabaseUnavailableError: the database does not answer.
     """
-    if not await pool.rows(_queries["revoke_token"], {"name": name}):
+    event = Event(CLI, "token.revoke", name)
+    if not await pool.rows(_queries["revoke_token"], {"name": name, "event": event.json()}):
         raise NotFoundError(f"no active token is called {name!r}")
 
 
@@ -86,10 +90,10 @@ async def listed(pool: Pool) -> list[Token]:
     return [Token(*row) for row in await pool.rows(_queries["list_tokens"])]
 
 
-async def active(pool: Pool) -> Mapping[bytes, Role]:
-    """SHA-256 digest to role of every token that may be used now.
+async def active(pool: Pool) -> Mapping[bytes, Actor]:
+    """SHA-256 digest to name and role of every token that may be used now.
 
     Raises:
         DatabaseUnavailableError: the database does not answer.
     """
-    return {bytes(digest): role for digest, role in await pool.rows(_queries["active_tokens"])}
+    return {bytes(digest): Actor(name, role) for digest, name, role in await pool.rows(_queries["active_tokens"])}

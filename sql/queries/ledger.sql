@@ -38,6 +38,10 @@ select sark.account_status_v1(%(org)s, %(account)s, %(now)s);
 -- Create or replace an account's settings.
 select sark.put_account_v1(%(org)s, %(settings)s::jsonb, %(now)s);
 
+-- name: put_account_audited
+-- Create or replace an account's settings, and write the event that tells of it.
+select sark.put_account_audited_v1(%(org)s, %(settings)s::jsonb, %(event)s::jsonb, %(now)s);
+
 -- name: get_account
 -- An account's settings.
 select sark.account_json_v1(%(org)s, %(account)s);

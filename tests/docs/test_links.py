@@ -9,7 +9,7 @@ import pytest
 from docs.pages import DOCS, PAGES, ROOT, anchors, code_words, links, name_of
 
 TOP = ("benchmarks/", "docs/", "examples/", "plugins/", "rego/", "sark_opa/", "sql/", "tests/")
-INVENTED = {"plugins/large_prompts"}
+INVENTED = {"plugins/large_prompts", "plugins/my_first", "plugins/night_prompts"}
 """Folders a guide tells its reader to make."""
 
 

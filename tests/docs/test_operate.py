@@ -23,8 +23,10 @@ from psycopg import conninfo, sql
 from sark_opa.budget.ledger import Account
 from sark_opa.opa import server
 from sark_opa.storage import tokens
+from sark_opa.storage.audit import SERVICE, AuditLog, Event
 from sark_opa.storage.ledger import PostgresLedger
 from sark_opa.storage.migrations import migrate
+from sark_opa.storage.plugins import PluginStore, Upload
 from sark_opa.storage.pool import open_pool
 from sark_opa.storage.verify import verify_url
 
@@ -90,7 +92,8 @@ async def _work(url: str) -> None:
     async with open_pool(url) as pool, PostgresLedger.opened(pool, unknown_orgs="create") as ledger:
         assert len(await tokens.active(pool)) == 1
         await ledger.put_account(org(daily_limit_nanousd=1_000))
-        await ledger.put_account(Account("acme/team/ml", "acme", timezone="Europe/Paris"))
+        event = Event(SERVICE, "account.put", "acme/team/ml")
+        await ledger.put_account(Account("acme/team/ml", "acme", timezone="Europe/Paris"), audit_event=event.json())
         for number in range(3):
             assert (await ledger.hold(hold_request(f"r{number}"))).status == "held"
         assert (await ledger.hold(hold_request("large", 5_000))).status == "blocked"
@@ -107,6 +110,13 @@ async def _work(url: str) -> None:
         await ledger.status("acme", "ada", None)
         await ledger.account_status("acme/team/ml")
         await ledger.get_account("acme")
+        plugins = PluginStore(pool)
+        await plugins.put("a", Upload("1.0.0", "text/x-python", b"", "sha256:0", {}, enabled=True), event)
+        await plugins.change("a", {"enabled": False}, event)
+        assert (await plugins.get("a")) is not None
+        assert list(await plugins.heads()) == ["a"]
+        assert await plugins.remove("a", event)
+        assert len(await AuditLog(pool).read(limit=10)) == 5
 
 
 def test_the_services_role_can_do_its_work(roles: Roles) -> None:
@@ -122,6 +132,9 @@ def test_the_services_role_can_do_its_work(roles: Roles) -> None:
         ("sark_service", "delete from sark.cost_tracking"),
         ("sark_service", "truncate sark.cost_tracking"),
         ("sark_service", "delete from sark.accounts"),
+        ("sark_service", "update sark.audit_events set actor = 'eve'"),
+        ("sark_service", "delete from sark.audit_events"),
+        ("sark_reader", "select config from sark.plugins"),
         ("sark_service", "insert into sark.access_tokens (name, role, sha256) values ('x', 'admin', '\\x00')"),
         ("sark_service", "create table sark.more ()"),
         ("sark_service", "drop function sark.window_v1"),

@@ -71,7 +71,7 @@ def test_cli_names_the_values_an_option_takes(command: str, function: Any, param
         assert f"`{choice}`" in sections(CLI, "## ")[command]
 
 
-@pytest.mark.parametrize("module", ["sark_opa.sandbox", "sark_opa.opa"])
+@pytest.mark.parametrize("module", ["sark_opa.opa"])
 def test_cli_names_the_modules_that_are_commands(module: str) -> None:
     """And each has a help of its own."""
     assert f"python -m {module}" in read(CLI)

@@ -6,8 +6,7 @@ import pytest
 
 from sark_opa.bundled import folder
 from sark_opa.errors import PluginError
-from sark_opa.kit import cases
-from sark_opa.kit.__main__ import main
+from sark_opa.kit import cases, pack
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +48,7 @@ async def test_a_case_that_fails_says_where_and_how(anyio_backend, write_plugin)
 
 
 WRONG = {
-    "no cases": ("cases: []", r"cases\.yaml: cases: List should have at least 1 item"),
+    "no cases": ("cases: []", r"cases\.yaml:1: cases: List should have at least 1 item"),
     "no expectation": ("cases: [{name: x, steps: [{}]}]", r"cases\.0\.steps\.0\.expect: Field required"),
     "misspelt": (
         "cases: [{name: x, steps: [{expect: {alowed: true, allowed: true}}]}]",
@@ -59,7 +58,7 @@ WRONG = {
         "cases: [{name: x, steps: [{at: 2026-03-02T10:00:00, expect: {allowed: true}}]}]",
         r"cases\.0\.steps\.0\.at: Input should have timezone info",
     ),
-    "no yaml": ("cases: [", r"cases\.yaml: while parsing"),
+    "no yaml": ("cases: [", r"cases\.yaml:1: expected the node content"),
 }
 
 
@@ -73,19 +72,36 @@ async def test_wrong_cases_are_named_by_field(anyio_backend, write_plugin, case)
         await cases.run(path)
 
 
-def test_an_author_runs_cases_from_the_command_line(write_plugin, capsys):
-    """Passed is 0; failed is 1 with what differs and what was printed; a broken plugin is 2 with its line."""
-    good, bad = (
-        folder("plugins") / "rate_limit",
-        write_plugin("print('seen')\nreturn PolicyDecision(True, '')", config={}),
+async def test_what_is_required_is_made_up(anyio_backend, write_plugin):
+    """It allows, with what a step says of it; the plugin itself is the one that is looked at."""
+    path = write_plugin(
+        "said = context.facts['verdicts']\nreturn PolicyDecision(True, '', {'said': said})",
+        priority=-5,
+        requires=["hours>=2", "limit"],
     )
-    (bad / "cases.yaml").write_text("cases: [{name: wrong, steps: [{expect: {allowed: false}}]}]")
-    assert main([str(good)]) == 0
-    assert "rate_limit: every principal has a window of its own: ok\n" in capsys.readouterr().out
-    assert main([str(good), str(bad)]) == 1
-    assert capsys.readouterr().out.endswith(
-        "written: wrong: FAILED\n  step 1: expected to be denied, was allowed with ''\n  | seen\n"
+    (path / "cases.yaml").write_text(
+        """
+        cases:
+          - name: both have allowed
+            steps:
+              - verdicts: {limit: {reason: 3 left, metadata: {remaining: 3}}}
+                expect:
+                  allowed: true
+                  metadata:
+                    said:
+                      hours: {allowed: true, reason: "", metadata: {}, status: ok}
+                      limit: {allowed: true, reason: 3 left, metadata: {remaining: 3}, status: ok}
+        """
     )
-    (bad / "plugin.py").write_text("def (:\n")
-    assert main([str(bad)]) == 2
-    assert "plugin.py:1: syntax error" in capsys.readouterr().err
+    (result,) = await cases.run(path)
+    assert result.faults == ()
+
+
+async def test_one_case_can_be_run_alone_and_from_an_archive(anyio_backend, tmp_path):
+    """By its name; a name nobody has is an error."""
+    name, data = pack.pack(folder("plugins") / "rate_limit")
+    (tmp_path / name).write_bytes(data)
+    (result,) = await cases.run(tmp_path / name, only="every principal has a window of its own")
+    assert result.faults == ()
+    with pytest.raises(PluginError, match="has no case named 'nobody'"):
+        await cases.run(tmp_path / name, only="nobody")

@@ -9,11 +9,12 @@ import signal
 from pathlib import Path
 
 import pytest
-from fixtures.plugins import ask, processes_below, processes_settle_at, source_of
+from fixtures.plugins import ask, processes_below, processes_of, processes_settle_at, source_of
 
 from sark_opa.bundled import folder
 from sark_opa.errors import NotFoundError, PluginError, UnavailableError
 from sark_opa.sandbox import PluginHost
+from sark_opa.sandbox.contract import WALLS
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +52,7 @@ async def test_bundled_plugins_load_with_their_defaults(host):
         await host.load(folder("plugins") / name)
     listed = host.plugins()
     assert [plugin.name for plugin in listed] == ["business_hours", "rate_limit", "cost_aware"]
-    assert [plugin.needs for plugin in listed] == [(), (), ("budget_status",)]
+    assert [plugin.needs for plugin in listed] == [(), ("rate_window", "host_load"), ("budget_status",)]
 
 
 async def test_loading_again_replaces_the_plugin_and_its_state(host, write_plugin):
@@ -60,7 +61,7 @@ async def test_loading_again_replaces_the_plugin_and_its_state(host, write_plugi
     await host.load(write_plugin("return PolicyDecision(True, 'new')"))
     assert len(host.plugins()) == 1
     assert [verdict.reason for verdict in await ask(host)] == ["new"]
-    await processes_settle_at(2)  # the zygote and the one plugin
+    await processes_of(host, 1)
 
 
 async def test_a_version_that_does_not_load_replaces_nothing(host, write_plugin):
@@ -105,7 +106,7 @@ async def test_a_name_can_be_taken_once(host, write_plugin, tmp_path):
     with pytest.raises(PluginError, match=r"second\.py: a plugin named written is loaded from .*written\.py; unload"):
         await host.load(second)
     assert [verdict.allowed for verdict in await ask(host)] == [True]
-    await processes_settle_at(2)
+    await processes_of(host, 1)
 
 
 async def test_an_unloaded_plugin_is_asked_no_more(host, write_plugin):
@@ -141,10 +142,10 @@ async def test_on_unload_may_hang_but_not_for_long(host, tmp_path):
 
 
 async def test_every_wall_is_told(host):
-    """The host says of each layer whether it stands, and required ones do."""
-    layers = host.layers()
-    assert list(layers) == ["environment", "own_user", "tether", "resource_limits"]
-    assert all(layers[name] == {"active": True, "reason": ""} for name in ("environment", "tether", "resource_limits"))
+    """The host says of each wall whether it stands, and those without which no plugin runs do."""
+    layers = host.sandbox()["layers"]
+    assert set(WALLS) <= set(layers)
+    assert [name for name in ("environment", "resource_limits", "seccomp") if not layers[name]["active"]] == []
 
 
 async def test_a_closed_host_leaves_nothing(write_plugin):
@@ -152,7 +153,7 @@ async def test_a_closed_host_leaves_nothing(write_plugin):
     host = PluginHost()
     await host.start()
     await host.load(write_plugin(ALLOW))
-    await processes_settle_at(2)
+    await processes_of(host, 1)
     await host.close()
     await processes_settle_at(0)
     with pytest.raises(UnavailableError, match="closed"):
@@ -161,7 +162,9 @@ async def test_a_closed_host_leaves_nothing(write_plugin):
 
 async def test_an_operator_is_told_what_is_wrong_with_a_path(host, tmp_path):
     """A path that is no plugin is named."""
-    with pytest.raises(PluginError, match=r"nowhere is neither a folder with a plugin\.yaml nor a \.py file"):
+    with pytest.raises(
+        PluginError, match=r"nowhere: it is neither a folder with a plugin\.yaml nor a \.py or \.sarkplugin file"
+    ):
         await host.load(tmp_path / "nowhere")
     with pytest.raises(PluginError, match="is neither"):
         await host.load(Path("/etc/hostname"))
@@ -170,9 +173,9 @@ async def test_an_operator_is_told_what_is_wrong_with_a_path(host, tmp_path):
 async def test_the_zygote_may_be_killed(host, write_plugin):
     """Its children go with it; a new one is started, plugins come back, and readiness says so."""
     await host.load(write_plugin("return PolicyDecision(True, str(self.calls))"))
-    zygote, _ = sorted(processes_below(), key=lambda process: process.pid)
+    zygote = processes_below()[0]
     os.kill(zygote.pid, signal.SIGKILL)
     verdicts = [await ask(host) for _ in range(20)]
     assert verdicts[-1][0].status == "ok"
     await host.ping()
-    await processes_settle_at(2)
+    await processes_of(host, 1)

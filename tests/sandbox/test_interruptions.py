@@ -22,7 +22,7 @@ from sark_opa.sandbox.contract import Failure, Limits
 from sark_opa.sandbox.exchange import Exchange
 from sark_opa.sandbox.process import Process
 from sark_opa.sandbox.protocol import Answer, Ask
-from sark_opa.sandbox.supervisor import REST_S_MAX, REST_S_MIN, _rest_s
+from sark_opa.sandbox.rests import REST_S_MAX, REST_S_MIN, rest_s
 
 pytestmark = pytest.mark.anyio
 
@@ -203,7 +203,7 @@ async def test_an_idle_plugin_is_left_alone(host, write_plugin, monkeypatch):
 
 def test_rests_grow_and_stay_bounded():
     """Twice as long each time up to the longest one, also after years of failing."""
-    rests = [_rest_s(number) for number in range(1, 5_000)]
+    rests = [rest_s(number) for number in range(1, 5_000)]
     assert rests[:3] == [REST_S_MIN, 2 * REST_S_MIN, 4 * REST_S_MIN]
     assert rests == sorted(rests)
     assert set(rests[20:]) == {REST_S_MAX}

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import sysconfig
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
-from fixtures.plugins import ask, processes_below, question, source_of
+from fixtures.plugins import ask, processes_of, question
 
-import sark_opa
-from sark_opa.sandbox.contract import LayerReport, Limits
-from sark_opa.sandbox.guest.walls.basic import UID_COUNT, UID_FIRST, LayerError, apply_all
-from sark_opa.sandbox.protocol import Spawn
+from sark_opa.sandbox import Limits, PluginHost
+from sark_opa.sandbox.contract import LayerReport
+from sark_opa.sandbox.doctor import Requirements
+from sark_opa.sandbox.guest.walls import LayerError, Walls
+from sark_opa.sandbox.guest.walls.basic import UID_COUNT, UID_FIRST
+from sark_opa.sandbox.zygote_protocol import Configure, Spawn
 
 INSIDE = """
 r, o = reach("resource"), reach("os")
@@ -34,9 +31,22 @@ return PolicyDecision(True, "", {
 """
 
 
+@pytest.fixture
+async def bare_host(anyio_backend: str) -> AsyncIterator[PluginHost]:
+    """A host whose plugins can look around: without the walls that would keep them from it."""
+    walls = ("environment", "own_user", "tether", "resource_limits")
+    host = PluginHost(walls=walls, requirements=Requirements(min_level=1))
+    try:
+        await host.start()
+        yield host
+    finally:
+        await host.close()
+
+
 @pytest.mark.anyio
-async def test_a_process_has_nothing_it_does_not_need(host, write_plugin):
+async def test_a_process_has_nothing_it_does_not_need(bare_host, write_plugin):
     """No environment, three descriptors that lead nowhere and its connection, limits, a user of its own."""
+    host = bare_host
     await host.load(write_plugin(INSIDE))
     (verdict,) = await ask(host)
     seen = verdict.metadata
@@ -61,18 +71,21 @@ async def test_a_process_has_nothing_it_does_not_need(host, write_plugin):
 
 
 @pytest.mark.anyio
-async def test_the_service_s_code_is_not_in_the_process(host, write_plugin):
+async def test_the_service_s_code_is_not_in_the_process(bare_host, write_plugin):
     """Of the product only the plugin's API and the process's own side are loaded."""
-    await host.load(write_plugin(INSIDE))
-    (verdict,) = await ask(host)
+    await bare_host.load(write_plugin(INSIDE))
+    (verdict,) = await ask(bare_host)
     assert verdict.metadata["service"] == [
         "sark_opa",
         "sark_opa.plugin",
         *(
             f"sark_opa.sandbox{name}"
             for name in (
-                "", ".contract", ".guest", ".guest.allowlist", ".guest.check", ".guest.eventloop", ".guest.loading",
-                ".guest.walls", ".guest.walls.basic", ".guest.worker", ".guest.zygote", ".protocol",
+                "", ".calls", ".contract", ".guest", ".guest.allowlist", ".guest.calls", ".guest.canary",
+                ".guest.check", ".guest.decision", ".guest.eventloop", ".guest.loading", ".guest.methods",
+                ".guest.output", ".guest.walls", ".guest.walls.basic", ".guest.walls.landlock",
+                ".guest.walls.namespaces", ".guest.walls.seccomp", ".guest.worker", ".guest.zygote", ".looking",
+                ".protocol", ".zygote_protocol",
             )
         ),
     ]  # fmt: skip
@@ -80,21 +93,21 @@ async def test_the_service_s_code_is_not_in_the_process(host, write_plugin):
 
 @pytest.mark.anyio
 @pytest.mark.skipif(os.getuid() != 0, reason="only a service that runs as root gives each plugin its own user")
-async def test_plugins_run_as_different_users(host, write_plugin):
+async def test_plugins_run_as_different_users(bare_host, write_plugin):
     """So one cannot signal another; nor can it signal the zygote or the service."""
-    await host.load(write_plugin("return PolicyDecision(True, '')", name="victim", priority=200))
-    victim = max(processes_below(), key=lambda process: process.pid)
+    await bare_host.load(write_plugin("return PolicyDecision(True, '')", name="victim", priority=200))
+    (victim,) = await processes_of(bare_host, 1)
     body = f"o = reach('os')\ntry: o.kill(int(context.principal_id), 9)\nexcept PermissionError: pass\n{INSIDE}"
-    await host.load(write_plugin(body, name="killer"))
+    await bare_host.load(write_plugin(body, name="killer"))
     for pid in (victim.pid, os.getpid(), victim.ppid()):
-        killer, spared = await ask(host, question(str(pid)))
+        killer, spared = await ask(bare_host, question(str(pid)))
         assert (killer.status, spared.status) == ("ok", "ok")
-    users = {process.uids().real for process in processes_below()}
-    assert len(users) == 3
+    users = {process.uids().real for process in await processes_of(bare_host, 2)}
+    assert len(users) == 2
 
 
 def test_a_layer_that_cannot_stand_is_told_with_the_reason():
-    """An inactive layer names why; those after it are still put up."""
+    """An inactive layer names why; those after it are still put up; one that is not wanted is left out."""
 
     class Standing:
         name = "standing"
@@ -112,82 +125,36 @@ def test_a_layer_that_cannot_stand_is_told_with_the_reason():
             assert spawn.serial == 1
             raise self._error
 
-    spawn = Spawn(1, Limits())
-    reports = apply_all((Falling(LayerError("no such kernel")), Falling(PermissionError(1, "no")), Standing()), spawn)
-    assert reports == (
+    class Unwanted:
+        name = "unwanted"
+
+        def apply(self, _: Spawn) -> None:
+            raise AssertionError("it was not asked for")
+
+    walls = Walls(Configure((), b""))
+    walls._wanted = frozenset({"standing", "falling"})
+    walls._layers = (
+        Falling(LayerError("no such kernel")), Falling(PermissionError(1, "no")), Unwanted(), Standing()
+    )  # fmt: skip
+    assert walls.put_up(Spawn(1, Limits())) == (
         LayerReport("falling", active=False, reason="no such kernel"),
         LayerReport("falling", active=False, reason="[Errno 1] no"),
+        LayerReport("unwanted", active=False, reason="left out"),
         LayerReport("standing", active=True),
     )
 
 
-UNPRIVILEGED = """
-import asyncio, json, os, sys
-from datetime import UTC, datetime
-from pathlib import Path
-from sark_opa.sandbox import PluginHost, Question
-
-async def facts(need):
-    raise AssertionError
-
-async def main():
-    host = PluginHost()
-    await host.start()
-    await host.load(Path(sys.argv[1]))
-    question = Question(principal_id="u", resource_id="r", capability_id="c", action="invoke", arguments={},
-                        environment={}, timestamp=datetime.now(UTC))
-    (verdict,) = await host.evaluate(question, deadline_s=30, facts=facts)
-    await host.close()
-    print(json.dumps({"uid": os.getuid(), "layers": host.layers(), "status": verdict.status, "said": verdict.reason}))
-
-asyncio.run(main())
-"""
-
-
-def _interpreter_for(uid: int) -> str | None:
-    """An interpreter of this version that another user may execute."""
-    names = (
-        sys.executable,
-        f"/usr/bin/python3.{sys.version_info.minor}",
-        f"/usr/local/bin/python3.{sys.version_info.minor}",
-    )
-    for name in names:
-        try:
-            subprocess.run([name, "-c", ""], check=True, user=uid, group=uid, cwd="/", capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
-            continue
-        return name
-    return None
-
-
-@pytest.fixture
-def everybodys() -> Iterator[Path]:
-    """A folder every user may read; pytest's own are private."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else; other runs are unprivileged anyway")
-def test_a_service_needs_no_privilege(everybodys):
-    """As an ordinary user plugins run as that user, which the report says, and cannot fork."""
-    uid = 61_000
-    interpreter = _interpreter_for(uid)
-    if interpreter is None:
-        pytest.skip("no interpreter here that another user may execute")
-    plugin = everybodys / "plugin.py"
-    plugin.write_text(
-        source_of(
-            "try: reach('os').fork()\nexcept BlockingIOError: return PolicyDecision(True, str(reach('os').getuid()))"
-        )
-    )
-    search = os.pathsep.join([str(Path(sark_opa.__file__).parent.parent), sysconfig.get_path("purelib")])
-    answer = subprocess.run(
-        [interpreter, "-c", UNPRIVILEGED, str(plugin)],
-        user=uid, group=uid, extra_groups=[], cwd="/", env={"PYTHONPATH": search}, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    assert answer.returncode == 0, answer.stderr
-    assert '"status": "ok", "said": "61000"' in answer.stdout
-    assert '"own_user": {"active": false, "reason": "the service does not run as root' in answer.stdout
-    assert '"resource_limits": {"active": true' in answer.stdout
+@pytest.mark.anyio
+async def test_behind_all_walls_there_is_nothing_to_see(host, write_plugin):
+    """No file, no folder, no process, no user, no limit can be asked for."""
+    looks = ("listdir('/')", "stat('/')", "getcwd()", "getppid()", "getuid()", "uname()", "readlink('/proc/self/exe')")
+    for number, look in enumerate(looks):
+        body = f"""
+        try: seen = reach("os").{look}
+        except OSError as error: return PolicyDecision(True, type(error).__name__)
+        return PolicyDecision(False, f"saw {{seen!r}}")
+        """
+        info = await host.load(write_plugin(body, name=f"looks_{number}"))
+        (verdict,) = await ask(host)
+        assert verdict.reason in {"PermissionError", "saw -1", "saw 4294967295"}, look
+        await host.unload(info.name)

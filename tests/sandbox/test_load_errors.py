@@ -17,7 +17,7 @@ GOOD = source_of(ALLOW, name="good")
 SOURCES = {
     "syntax": ("def f(:\n", r"bad\.py:1: syntax error"),
     "indentation": ("if 1:\n    x = 1\n  y = 2\n", r"bad\.py:3: syntax error"),
-    "nul byte": ("x = 1\0\n", r"bad\.py.*: (syntax error|the source cannot be parsed)"),
+    "nul byte": ("x = 1\n\0\n", r"bad\.py:2: it is no text: it holds a NUL byte"),
     "nesting": ("x = " + "(" * 100_000, r"bad\.py.*: (syntax error|the source cannot be parsed)"),
     "nested lists": (
         "x = " + "[" * 2_000 + "]" * 2_000,
@@ -35,7 +35,27 @@ SOURCES = {
     ),
     "not async": (
         GOOD.replace("async def evaluate", "def evaluate"),
-        r"Written\.evaluate must be `async def`",
+        r"bad\.py:17: Written\.evaluate must be `async def`: write `async def evaluate\(self, context\)`",
+    ),
+    "no context": (
+        GOOD.replace("self, context: PolicyContext", "self"),
+        r"bad\.py:17: Written\.evaluate has the wrong parameters: write `async def evaluate\(self, context\)`",
+    ),
+    "on_load wants more": (
+        GOOD + "\n    async def on_load(self, table):\n        pass\n",
+        r"bad\.py:21: Written\.on_load has the wrong parameters: write `async def on_load\(self\)`",
+    ),
+    "no method": (
+        GOOD + "\n    on_unload = 7\n",
+        r"bad\.py:\d+: Written\.on_unload must be `async def`",
+    ),
+    "async snapshot": (
+        GOOD + "\n    async def snapshot(self):\n        pass\n\n    def restore(self, state):\n        pass\n",
+        r"bad\.py:21: Written\.snapshot must be plain `def`: write `def snapshot\(self\)`",
+    ),
+    "restore alone": (
+        GOOD + "\n    def restore(self, state):\n        pass\n",
+        r"bad\.py:21: Written has restore alone; snapshot and restore belong together",
     ),
     "bad name": (source_of(ALLOW, name="Bad Name"), "in the plugin's `name`"),
     "name no text": (GOOD.replace('name = "good"', "name = 7"), "in the plugin's `name`"),
@@ -119,19 +139,32 @@ HEAD = "{name: good, version: 1.0.0, description: x, "
 MANIFESTS = {
     "no yaml": ("name: [", r"plugin\.yaml:1: "),
     "tab": ("name: x\n\tversion: 1\n", r"plugin\.yaml:2: "),
-    "a list": ("- name\n", r"plugin\.yaml: the file: "),
+    "empty": ("", r"plugin\.yaml:1: the file: "),
+    "binary": ("\x07\n", r"plugin\.yaml:1: the character 7 is not allowed"),
+    "a list": ("- name\n", r"plugin\.yaml:1: the file: "),
+    "two documents": ("name: x\n---\nname: y\n", r"plugin\.yaml:2: but found another document"),
     "a tag": ("!!python/object/apply:os.system ['true']", r"plugin\.yaml:1: could not determine a constructor"),
-    "missing name": ("version: 1.0.0\ndescription: x\n", r"plugin\.yaml: name: Field required"),
-    "unknown field": (HEAD + "prioritty: 3}", "prioritty: Extra inputs"),
-    "version a number": ("{name: good, version: 1.0, description: x}", "version: Input should be a valid string"),
-    "unknown need": (HEAD + "needs: [secrets]}", r"needs\.0: Input should be"),
+    "nested": ("config: " + "[" * 20_000, r"plugin\.yaml: it is no YAML that can be read: maximum recursion"),
+    "missing name": ("version: 1.0.0\ndescription: x\n", r"plugin\.yaml:1: name: Field required; add `name: …`"),
+    "unknown field": (HEAD + "\nprioritty: 3}", r"plugin\.yaml:2: prioritty: Extra .*; did you mean priority\?"),
+    "twice": (HEAD + "\nname: good}", r"plugin\.yaml:2: name stands here a second time"),
+    "version a number": (
+        "{name: good, version: 1.0, description: x}", 'version: Input should be a valid string; put it in quotes: "1.0"'
+    ),
+    "version no version": ("{name: good, version: newest, description: x}", "'newest' is no version such as 1.0.0"),
+    "unknown need": (HEAD + "needs: [clock,\nsecrets]}", r"plugin\.yaml:2: needs\.1: Input should be"),
+    "no requirement": (HEAD + "requires: ['other >>']}", "requires: 'other >>' is no requirement such as"),
+    "required from a place": (HEAD + "requires: ['other @ https://example.com']}", "more than a name and versions"),
+    "required twice": (HEAD + "requires: ['other>1', 'other<2']}", "other stands here a second time"),
+    "requires itself": (HEAD + "\nrequires: [good]}", r"plugin\.yaml:2: requires: good requires itself"),
     "on_error": (HEAD + "on_error: allow}", "on_error: Input should be"),
     "timeout too long": (HEAD + "timeout_ms: 60000}", "timeout_ms: Input should be"),
     "entry elsewhere": (HEAD + "entry: ../good.py}", "entry: String should match"),
-    "entry missing": (HEAD + "entry: other.py}", r"other\.py cannot be read: No such"),
+    "entry missing": (HEAD + "entry: other.py}", r"other\.py: it cannot be read: No such"),
+    "homepage": (HEAD + "homepage: 'javascript:alert(1)'}", "homepage: String should match"),
     "other name": ("{name: other, version: 1.0.0, description: x}", "name: it says 'other', the plugin itself 'good'"),
     "other version": ("{name: good, version: '2', description: x}", "version: it says '2', the plugin itself '1.0.0'"),
-    "endless config": (HEAD + "config: &a {again: *a}}", r"config: .*recursion"),
+    "endless config": (HEAD + "config: &a {again: *a}}", r"plugin\.yaml:1: aliases such as \*a are not taken"),
 }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ async def test_a_created_token_is_active_and_its_text_is_nowhere(pool, execute):
     assert first != second
     assert first.startswith("sark_")
     assert len(first) >= 40
-    assert await tokens.active(pool) == {digest(first): "facts", digest(second): "settle"}
+    assert await tokens.active(pool) == {digest(first): ("gateway", "facts"), digest(second): ("settler", "settle")}
     assert first not in str(execute("select * from sark.access_tokens"))
 
 
@@ -34,7 +34,7 @@ async def test_the_same_name_replaces_the_token(pool):
     old = await tokens.create(pool, name="gateway", role="facts")
     await tokens.revoke(pool, "gateway")
     new = await tokens.create(pool, name="gateway", role="admin")
-    assert await tokens.active(pool) == {digest(new): "admin"}
+    assert await tokens.active(pool) == {digest(new): ("gateway", "admin")}
     assert old != new
 
 
@@ -56,7 +56,7 @@ async def test_a_token_works_until_it_expires(pool):
     now = datetime.now(UTC)
     await tokens.create(pool, name="old", role="facts", expires_at=now - timedelta(days=1))
     fresh = await tokens.create(pool, name="new", role="facts", expires_at=now + timedelta(days=1))
-    assert await tokens.active(pool) == {digest(fresh): "facts"}
+    assert await tokens.active(pool) == {digest(fresh): ("new", "facts")}
     assert [token.name for token in await tokens.listed(pool)] == ["new", "old"]
 
 
@@ -64,10 +64,10 @@ async def test_a_token_made_elsewhere_is_registered_by_its_text(pool):
     """The digest is worked out here; a text under two names is refused."""
     text = "x" * 32
     await tokens.register(pool, name="gateway", role="facts", token=text)
-    assert await tokens.active(pool) == {digest(text): "facts"}
+    assert await tokens.active(pool) == {digest(text): ("gateway", "facts")}
     with pytest.raises(InvalidInputError, match="another name"):
         await tokens.register(pool, name="second", role="admin", token=text)
-    assert await tokens.active(pool) == {digest(text): "facts"}
+    assert await tokens.active(pool) == {digest(text): ("gateway", "facts")}
 
 
 @pytest.mark.parametrize(("role", "token"), [("root", "x" * 32), ("", "x" * 32), ("facts", "x" * 31), ("facts", "")])

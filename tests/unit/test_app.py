@@ -1,4 +1,4 @@
-"""The composition root: background jobs that never die, sockets that are nobody else's, configuration files."""
+"""The composition root: background jobs that never die, sockets that are nobody else's."""
 
 from __future__ import annotations
 
@@ -148,19 +148,3 @@ def test_a_port_that_is_taken_is_named() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=f"{port}.*SARK_PORT"):
             app._listen_tcp("127.0.0.1", port)
-
-
-@pytest.mark.parametrize("text", ["- rate_limit", "rate_limit: 5", "rate_limit: [", "\x00"])
-def test_a_plugin_configuration_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
-    """By its variable and its path."""
-    file = tmp_path / "plugins.yaml"
-    file.write_text(text)
-    with pytest.raises(ConfigurationError, match=r"SARK_PLUGINS_CONFIG_FILE: .*plugins\.yaml"):
-        app._plugin_settings(file)
-
-
-def test_an_empty_plugin_configuration_is_none(tmp_path: Path) -> None:
-    """As is no file at all."""
-    file = tmp_path / "plugins.yaml"
-    file.write_text("# nothing yet\n")
-    assert app._plugin_settings(file) == app._plugin_settings(None) == {}

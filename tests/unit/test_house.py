@@ -18,6 +18,7 @@ EDGES = {
     "sark_opa/app.py",  # a background loop
     "sark_opa/sandbox/guest/worker.py",  # a plugin's code
     "sark_opa/sandbox/guest/zygote.py",  # a forked child
+    "sark_opa/sandbox/in_process.py",  # an operator's object
 }
 ROOMS = {"api", "budget", "cli", "client", "cost", "demo", "evaluation", "kit", "local", "opa", "sandbox", "storage"}
 TOP_LEVEL = {

@@ -156,3 +156,78 @@ def test_there_is_nothing_to_reach_the_outside_with():
 
     with pytest.raises(AttributeError, match="run_in_executor"):
         run(reach())
+
+
+class Postbox:
+    """Something outside: results come by the real clock, as they do over a connection."""
+
+    def __init__(self) -> None:
+        self.due: list[tuple[float, asyncio.Future[str]]] = []
+        self.received = 0
+
+    @property
+    def expected(self) -> bool:
+        """Whether anything is to come."""
+        return bool(self.due)
+
+    def receive(self, timeout_s: float | None) -> None:
+        """Wait as long, and deliver what is due."""
+        self.received += 1
+        left_s = max(0.0, min(at for at, _ in self.due) - time.monotonic())
+        time.sleep(left_s if timeout_s is None else min(left_s, timeout_s))
+        for item in [item for item in self.due if item[0] <= time.monotonic()]:
+            self.due.remove(item)
+            item[1].set_result("come")
+
+    def order(self, delay_s: float) -> asyncio.Future[str]:
+        """A future that is resolved from outside."""
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.due.append((time.monotonic() + delay_s, future))
+        return future
+
+
+def test_a_result_from_outside_is_waited_for():
+    """With no timer and no callback; a loop that expects nothing does not look outside at all."""
+    postbox = Postbox()
+    loop = PluginLoop(postbox)
+
+    async def order() -> str:
+        return await postbox.order(0.02)
+
+    assert loop.run(order()) == "come"
+    assert postbox.received == 1
+    assert loop.run(asyncio.sleep(0.001, "slept")) == "slept"
+    assert postbox.received == 1
+
+
+def test_timers_are_on_time_while_a_result_is_waited_for():
+    """And results come to a coroutine that is always ready to run."""
+    postbox = Postbox()
+    loop = PluginLoop(postbox)
+
+    async def use() -> list[str]:
+        ordered = postbox.order(0.05)
+        started = time.monotonic()
+        await asyncio.sleep(0.01)
+        assert time.monotonic() - started < 0.045
+        seen = [str(ordered.done())]
+        while not ordered.done():  # noqa: ASYNC110  # always ready to run: the point
+            await asyncio.sleep(0)
+        seen.append(await ordered)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.get_running_loop().create_future(), 0.01)
+        return seen
+
+    assert loop.run(use()) == ["False", "come"]
+
+
+def test_what_cannot_happen_still_ends_at_once():
+    """Once everything expected has come."""
+    postbox = Postbox()
+
+    async def wait() -> None:
+        await postbox.order(0.01)
+        await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(StuckError):
+        PluginLoop(postbox).run(wait())

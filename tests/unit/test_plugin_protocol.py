@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sark_opa.sandbox import protocol
+from sark_opa.sandbox import protocol, zygote_protocol
 from sark_opa.sandbox.protocol import Answer, Ask, FrameBuffer, Load, Loaded, ProtocolError, Ready, Refused, Unload
 
 
@@ -62,7 +62,7 @@ def test_a_frame_at_the_cap_passes_and_one_above_does_not():
 @given(st.binary(max_size=300))
 def test_no_bytes_break_the_decoders(noise):
     """Noise is a message by chance or a decode error, nothing else."""
-    for decode in (protocol.decode_message, protocol.decode_reply, protocol.decode_to_zygote):
+    for decode in (protocol.decode_message, protocol.decode_reply, zygote_protocol.decode_to_zygote):
         try:
             decode(noise)
         except (msgspec.DecodeError, RecursionError, ValueError):

@@ -10,7 +10,9 @@ import ast
 from collections.abc import Iterator
 from typing import Final
 
+from sark_opa.sandbox.guest import methods
 from sark_opa.sandbox.guest.allowlist import ALLOWED_MODULES
+from sark_opa.sandbox.looking import FAULT_BYTES_MAX, FAULTS_MAX, Check, Checked, SourceFault
 
 FORBIDDEN_NAMES: Final = {
     "open": "a plugin has no files; pass what it needs as `config` in plugin.yaml",
@@ -51,23 +53,46 @@ class SourceError(Exception):
         self.line = line
 
 
-def parse(source: str) -> ast.Module:
-    """The source's syntax tree, looked over.
+def parse(source: str, *, lenient: bool = False) -> ast.Module:
+    """The source's syntax tree, looked over unless `lenient`.
 
     Raises:
         SourceError: a syntax error, or the first thing that cannot work in the sandbox.
     """
-    try:
-        tree = ast.parse(source, "plugin.py")
-    except SyntaxError as error:
-        raise SourceError(f"syntax error: {error.msg}", error.lineno) from error
-    except (ValueError, RecursionError, MemoryError) as error:  # NUL bytes; nesting beyond the parser's depth
-        raise SourceError(f"the source cannot be parsed: {error!r}") from error
-    faults = sorted(_faults(tree), key=lambda fault: fault[0])
+    tree = _tree(source)
+    faults = [] if lenient else sorted(_faults(tree), key=lambda fault: fault[0])
     if faults:
         line, message = faults[0]
         raise SourceError(message, line)
     return tree
+
+
+def looked_over(check: Check) -> Checked:
+    """All that can be said of a source without running it; never raises for what the source holds."""
+    try:
+        tree = _tree(check.source)
+        found = [*_faults(tree), *methods.faults(tree), *methods.undeclared(tree, check.needs, check.requires)]
+        unused = methods.unused(tree, check.needs)
+    except SourceError as error:
+        return Checked(check.id, (_reported(error.line, str(error)),), ())
+    except RecursionError:
+        return Checked(check.id, (_reported(None, "the source is nested too deeply to be looked over"),), ())
+    found.sort(key=lambda fault: fault[0])
+    return Checked(check.id, tuple(_reported(*fault) for fault in found[:FAULTS_MAX]), unused)
+
+
+def _reported(line: int | None, message: str) -> SourceFault:
+    # A string in the source may hold a lone surrogate, and what is sent may not.
+    return SourceFault(line, message.encode("utf-8", "backslashreplace")[:FAULT_BYTES_MAX].decode("utf-8", "ignore"))
+
+
+def _tree(source: str) -> ast.Module:
+    try:
+        return ast.parse(source, "plugin.py")
+    except SyntaxError as error:
+        raise SourceError(f"syntax error: {error.msg}", error.lineno) from error
+    except (ValueError, RecursionError, MemoryError) as error:  # NUL bytes; nesting beyond the parser's depth
+        raise SourceError(f"the source cannot be parsed: {error!r}") from error
 
 
 def _faults(tree: ast.Module) -> Iterator[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""An event loop without descriptors: timers and callbacks, all a plugin's coroutine may wait for.
+"""An event loop without descriptors: timers, callbacks and results of calls are all a plugin's coroutine may wait for.
 
 It runs one coroutine at a time and leaves nothing running behind. A selector loop would open descriptors,
 which the sandbox does not give, and costs several times as much per call.
@@ -13,13 +13,26 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 T = TypeVar("T")
 
 
 class StuckError(RuntimeError):
     """The coroutine waits for something that cannot happen: no timer is set and no callback is due."""
+
+
+class Outside(Protocol):
+    """What results come from that no timer and no callback brings about."""
+
+    @property
+    def expected(self) -> bool:
+        """Whether anything is to come."""
+        ...
+
+    def receive(self, timeout_s: float | None) -> None:
+        """Take in what has come, or comes within `timeout_s` seconds; None waits until something does."""
+        ...
 
 
 class PluginLoop:
@@ -29,7 +42,8 @@ class PluginLoop:
     lacks on purpose.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, outside: Outside | None = None) -> None:
+        self._outside = outside
         self._ready: deque[asyncio.Handle] = deque()
         self._timers: list[asyncio.TimerHandle] = []
         self._tasks: list[asyncio.Task[Any]] = []
@@ -57,18 +71,30 @@ class PluginLoop:
             asyncio._set_running_loop(None)  # noqa: SLF001  # same
 
     def _run_until(self, task: asyncio.Task[Any]) -> None:
-        ready, timers = self._ready, self._timers
+        ready, timers, outside = self._ready, self._timers, self._outside
         while not task.done():
             while timers and (timers[0].cancelled() or timers[0].when() <= self.time()):
                 ready.append(heapq.heappop(timers))
+            if outside is not None and outside.expected:
+                outside.receive(self._idle_s())
+            elif not ready:
+                self._sleep()
             if ready:
                 handle = ready.popleft()
                 if not handle.cancelled():
                     handle._run()  # noqa: SLF001  # what every event loop calls
-            elif timers:
-                time.sleep(max(0.0, timers[0].when() - self.time()))
-            else:
-                raise StuckError
+
+    def _idle_s(self) -> float | None:
+        """Seconds until there is something to run; None when nothing will be by itself."""
+        if self._ready:
+            return 0.0
+        return max(0.0, self._timers[0].when() - self.time()) if self._timers else None
+
+    def _sleep(self) -> None:
+        idle_s = self._idle_s()
+        if idle_s is None:
+            raise StuckError
+        time.sleep(idle_s)
 
     def _cancel_leftovers(self) -> None:
         leftovers = [task for task in self._tasks if not task.done()]

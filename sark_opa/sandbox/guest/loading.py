@@ -7,10 +7,11 @@ import inspect
 import linecache
 import sys
 from collections.abc import Mapping
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, Final
 
 from sark_opa.plugin import PolicyPlugin
+from sark_opa.sandbox.guest import methods
 from sark_opa.sandbox.guest.check import SourceError, parse
 from sark_opa.sandbox.guest.eventloop import PluginLoop
 
@@ -40,7 +41,7 @@ class ConfigError(Exception):
     """The plugin does not take this configuration; the message names the field."""
 
 
-def plugin_of(source: str, config: Mapping[str, Any]) -> PolicyPlugin:
+def plugin_of(source: str, config: Mapping[str, Any], *, lenient: bool = False) -> PolicyPlugin:
     """The plugin of a source, made with `config` as keyword arguments.
 
     Raises:
@@ -52,7 +53,7 @@ def plugin_of(source: str, config: Mapping[str, Any]) -> PolicyPlugin:
     # dataclasses and typing look a class's module up by name; tracebacks look its lines up by file.
     sys.modules[_MODULE_NAME] = module
     linecache.cache[FILE_NAME] = (len(source), None, source.splitlines(keepends=True), FILE_NAME)
-    tree = parse(source)
+    tree = parse(source, lenient=lenient)
     exec(compile(tree, FILE_NAME, "exec", dont_inherit=True), vars(module))  # noqa: S102  # the job
     line_of_class = {node.name: node.lineno for node in tree.body if isinstance(node, ast.ClassDef)}
     kind = _only_plugin_class(module, line_of_class)
@@ -61,6 +62,11 @@ def plugin_of(source: str, config: Mapping[str, Any]) -> PolicyPlugin:
         return kind(**config)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{kind.__name__} refuses it: {error}") from error
+
+
+def keeps_state(plugin: PolicyPlugin) -> bool:
+    """Whether it has a snapshot to give."""
+    return type(plugin).snapshot is not PolicyPlugin.snapshot
 
 
 def rehearse() -> None:
@@ -102,10 +108,35 @@ def _only_plugin_class(module: ModuleType, line_of_class: Mapping[str, int]) -> 
     if len(made) > 1:
         names = ", ".join(kind.__name__ for kind in made)
         raise SourceError(f"one plugin a file, these are {len(made)}: {names}", line_of_class.get(made[1].__name__))
-    for method in ("evaluate", "on_load", "on_unload"):
-        if not inspect.iscoroutinefunction(getattr(made[0], method)):
-            raise SourceError(f"{made[0].__name__}.{method} must be `async def`", line_of_class.get(made[0].__name__))
+    _check_methods(made[0], line_of_class.get(made[0].__name__))
     return made[0]
+
+
+def _check_methods(kind: type[PolicyPlugin], line_of_class: int | None) -> None:
+    for name in methods.FORMS:
+        method = getattr(kind, name)
+        is_async = inspect.iscoroutinefunction(method)
+        wrong = methods.misfit(name, is_async=is_async, fits=_fits(method, 1 + len(methods.FORMS[name].parameters)))
+        if wrong:
+            raise SourceError(f"{kind.__name__}.{wrong}", _line_of_method(method) or line_of_class)
+    given = [name for name in ("snapshot", "restore") if getattr(kind, name) is not getattr(PolicyPlugin, name)]
+    if len(given) == 1:
+        line = _line_of_method(getattr(kind, given[0])) or line_of_class
+        raise SourceError(f"{kind.__name__} has {given[0]} alone; snapshot and restore belong together", line)
+
+
+def _fits(method: Any, count: int) -> bool:
+    """Whether it can be called with so many arguments."""
+    try:
+        inspect.signature(method).bind(*[None] * count)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _line_of_method(method: Any) -> int | None:
+    code = getattr(method, "__code__", None)
+    return code.co_firstlineno if isinstance(code, CodeType) and code.co_filename == FILE_NAME else None
 
 
 def _check_arguments(kind: type[PolicyPlugin], config: Mapping[str, Any]) -> None:

@@ -7,9 +7,7 @@ of what comes out but a well-formed decision.
 
 from __future__ import annotations
 
-import io
 import os
-import resource
 import socket
 import sys
 import traceback
@@ -17,62 +15,58 @@ from typing import Final, Literal, NoReturn
 
 import msgspec
 
-from sark_opa.plugin import PolicyContext, PolicyDecision, PolicyPlugin
+from sark_opa.plugin import CapabilityError, Host, PolicyPlugin
 from sark_opa.sandbox import protocol
-from sark_opa.sandbox.contract import LayerReport, Question
-from sark_opa.sandbox.guest.check import SourceError
+from sark_opa.sandbox.calls import Result
+from sark_opa.sandbox.contract import LayerReport, Limits
+from sark_opa.sandbox.guest import canary
+from sark_opa.sandbox.guest.calls import CODES, Calls, GrantedHost
+from sark_opa.sandbox.guest.check import SourceError, looked_over
+from sark_opa.sandbox.guest.decision import InvalidDecisionError, about_itself, checked, context_of, parts_of
 from sark_opa.sandbox.guest.eventloop import PluginLoop, StuckError
-from sark_opa.sandbox.guest.loading import ConfigError, line_of, plugin_of
-from sark_opa.sandbox.protocol import Answer, Ask, Load, Loaded, Ready, Refused, Reply, Unload, Unloaded
+from sark_opa.sandbox.guest.loading import ConfigError, keeps_state, line_of, plugin_of
+from sark_opa.sandbox.guest.output import CapturedLog, CapturedOutput
+from sark_opa.sandbox.looking import Check
+from sark_opa.sandbox.protocol import (
+    Answer,
+    Ask,
+    Load,
+    Loaded,
+    Probe,
+    Probed,
+    Ready,
+    Refused,
+    Reply,
+    Restore,
+    Restored,
+    Unload,
+    Unloaded,
+)
 
-_decode_question: Final = msgspec.msgpack.Decoder(Question).decode
-_decode_facts: Final = msgspec.msgpack.Decoder(dict[str, object]).decode
-
-
-class InvalidDecisionError(Exception):
-    """What `evaluate` returned is no decision; the message says what is wrong."""
-
-
-class CapturedOutput(io.TextIOBase):
-    """Stands in for standard output and error: keeps the first few thousand characters of a call."""
-
-    def __init__(self) -> None:
-        self._parts: list[str] = []
-        self._left = protocol.OUTPUT_CHARS_MAX
-
-    def write(self, text: str, /) -> int:
-        """Keep what fits, drop the rest."""
-        if self._left > 0:
-            kept = str(text)[: self._left]
-            self._parts.append(kept)
-            self._left -= len(kept)
-        return len(text)
-
-    def take(self) -> str:
-        """What was written since the last time, as text that can be encoded."""
-        if not self._parts:
-            return ""
-        text = "".join(self._parts).encode("utf-8", "backslashreplace").decode()[: protocol.OUTPUT_CHARS_MAX]
-        self._parts.clear()
-        self._left = protocol.OUTPUT_CHARS_MAX
-        return text
+_decode_state: Final = msgspec.msgpack.Decoder().decode
 
 
 class Worker:
     """Serves one connection with one plugin until the connection closes."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, limits: Limits, *, source_check: bool) -> None:
         self._connection = connection
+        self._source_check = source_check
         self._frames = protocol.FrameBuffer(protocol.REQUEST_BYTES_MAX)
-        self._loop = PluginLoop()
+        self._calls = Calls(connection, self._frames)
+        self._host: Host = Host()
+        self._loop = PluginLoop(self._calls)
         self._output = CapturedOutput()
+        self._log = CapturedLog()
         self._plugin: PolicyPlugin | None = None
+        self._keeps_state = False
         # Worded now: at the limit there is no memory to word anything.
-        self._memory_limit = f"memory limit: more than {resource.getrlimit(resource.RLIMIT_AS)[0] >> 20} MiB"
+        self._memory_limit = f"memory limit: more than {limits.memory_bytes_max >> 20} MiB"
 
     def serve(self, layers: tuple[LayerReport, ...]) -> NoReturn:
         """Say that the walls stand, then answer whatever is asked. Ends the process, never returns."""
         sys.stdout = sys.stderr = self._output
+        self._log.install()
         self._send(Ready(0, layers))
         while True:
             count = self._connection.recv_into(self._frames.space())
@@ -82,16 +76,23 @@ class Worker:
             while (body := self._frames.take()) is not None:
                 self._handle(protocol.decode_message(body))
 
-    def _handle(self, message: protocol.Message) -> None:
+    def _handle(self, message: protocol.Message | Result) -> None:
         if isinstance(message, Ask):
             answer = self._answer(message)
             self._send(answer)
             if answer.status == "memory_limit":
                 os._exit(protocol.EXIT_OUT_OF_MEMORY)
+        elif isinstance(message, Probe):
+            self._send(Probed(message.id, tuple(canary.tried(act, message.port) for act in message.acts)))
+        elif isinstance(message, Check):
+            self._send(looked_over(message))
         elif isinstance(message, Load):
             self._send(self._load(message))
-        else:
+        elif isinstance(message, Restore):
+            self._send(self._restore(message))
+        elif isinstance(message, Unload):
             self._unload(message)
+        # What is left is a `Result` the plugin has not waited for.
 
     def _send(self, reply: Reply) -> None:
         # One reply at a time and before the next question starts: a plugin that dies takes no answer with it.
@@ -106,41 +107,44 @@ class Worker:
             # A traceback holds frames, and frames what filled them; the reason needs neither.
             reason = _reason(error)
             self._print_traceback(error)
-            return Answer(ask.id, "error", allowed=False, reason=reason, output=self._output.take())
+            output, logged = self._output.take(), self._log.take()
+            return Answer(ask.id, "error", allowed=False, reason=reason, output=output, logged=logged)
 
     def _decision(self, ask: Ask) -> Answer:
         assert self._plugin is not None  # noqa: S101  # the service asks after Loaded only
-        question = _decode_question(ask.question)
-        context = PolicyContext(
-            question.principal_id,
-            question.resource_id,
-            question.capability_id,
-            question.action,
-            question.arguments,  # type: ignore[arg-type]  # decoded as a dict
-            question.environment,  # type: ignore[arg-type]  # same
-            question.timestamp,
-            _decode_facts(ask.facts),
-            question.org,
-        )
-        decision = self._loop.run(self._plugin.evaluate(context))
-        if not isinstance(decision, PolicyDecision):
-            raise InvalidDecisionError(f"evaluate returned a {type(decision).__name__}, not a PolicyDecision")
-        allowed, reason, metadata = decision.allowed, decision.reason, decision.metadata
-        for field, value, kind in (("allowed", allowed, bool), ("reason", reason, str), ("metadata", metadata, dict)):
-            if type(value) is not kind:
-                raise InvalidDecisionError(f"{field} is a {type(value).__name__}, not exactly a {kind.__name__}")
-        answer = Answer(ask.id, "ok", allowed, reason, metadata, self._output.take())
+        context = context_of(ask.question, ask.facts, self._host)
+        self._calls.begin(ask.id)
+        allowed, reason, metadata = parts_of(self._loop.run(self._plugin.evaluate(context)))
+        state = self._snapshot(self._plugin) if self._keeps_state else None
+        return checked(Answer(ask.id, "ok", allowed, reason, metadata, self._output.take(), self._log.take(), state))
+
+    @staticmethod
+    def _snapshot(plugin: PolicyPlugin) -> bytes:
+        """Taken with every decision: one that the service cannot have a snapshot of is not given."""
+        state = plugin.snapshot()
         try:
-            protocol.check_answer(answer)
-        except (ValueError, RecursionError, OverflowError) as error:
-            raise InvalidDecisionError(str(error)) from error
-        return answer
+            return protocol.encoded_state(state)
+        except (ValueError, TypeError, RecursionError, OverflowError) as error:
+            raise InvalidDecisionError(f"snapshot cannot be kept: {error}") from error
+
+    def _restore(self, restore: Restore) -> Restored | Refused:
+        assert self._plugin is not None  # noqa: S101  # the service hands it over after Loaded only
+        try:
+            self._plugin.restore(_decode_state(restore.state))
+        except BaseException as error:  # noqa: BLE001  # the process edge: a plugin may raise anything
+            message = f"restore does not take what snapshot gave: {_described(error)}"
+            return _refused(restore, "source", message, line_of(error))
+        return Restored(restore.id)
 
     def _load(self, load: Load) -> Loaded | Refused:
         try:
-            plugin = self._plugin = plugin_of(load.source, load.config)
+            plugin = self._plugin = plugin_of(load.source, load.config, lenient=not self._source_check)
             self._loop.run(plugin.on_load())
-            loaded = Loaded(load.id, plugin.name, plugin.version, plugin.description, plugin.priority)
+            self._keeps_state = keeps_state(plugin)
+            self._host = GrantedHost(self._calls, load.needs)
+            loaded = Loaded(
+                load.id, plugin.name, plugin.version, plugin.description, plugin.priority, self._keeps_state
+            )
             # Through the decoder, since only that looks at the types.
             protocol.decode_reply(protocol.encode(loaded))
         except SourceError as error:
@@ -148,7 +152,7 @@ class Worker:
         except ConfigError as error:
             return _refused(load, "config", str(error), None)
         except msgspec.ValidationError as error:
-            return _refused(load, "source", _about_itself(error), None)
+            return _refused(load, "source", about_itself(error), None)
         except BaseException as error:  # noqa: BLE001  # the process edge: a plugin may raise anything
             return _refused(load, "source", _described(error), line_of(error))
         return loaded
@@ -168,10 +172,12 @@ class Worker:
             self._output.write("(the exception cannot be printed)")
 
 
-def serve_forever(connection: socket.socket, layers: tuple[LayerReport, ...]) -> NoReturn:
+def serve_forever(
+    connection: socket.socket, limits: Limits, layers: tuple[LayerReport, ...], *, source_check: bool
+) -> NoReturn:
     """Serve `connection` as a plugin's process; ends the process."""
     try:
-        Worker(connection).serve(layers)
+        Worker(connection, limits, source_check=source_check).serve(layers)
     except MemoryError:
         os._exit(protocol.EXIT_OUT_OF_MEMORY)
     except BaseException:  # noqa: BLE001  # the process edge: nobody is left to tell but the exit code
@@ -186,6 +192,8 @@ def _reason(error: BaseException) -> str:
         return "evaluate waits for something that can never happen"
     line = line_of(error)
     where = f" (plugin.py line {line})" if line else ""
+    if type(error) is CapabilityError and getattr(error, "code", None) in CODES:
+        where = f": {error.code}{where}"
     return _encodable(f"raised {type(error).__name__}{where}", protocol.REASON_BYTES_MAX)
 
 
@@ -199,16 +207,9 @@ def _described(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _refused(load: Load, part: Literal["source", "config"], message: str, line: int | None) -> Refused:
+def _refused(load: Load | Restore, part: Literal["source", "config"], message: str, line: int | None) -> Refused:
     return Refused(load.id, part, _encodable(message, 2_048), line)
 
 
 def _encodable(text: str, bytes_max: int) -> str:
     return text.encode("utf-8", "backslashreplace")[:bytes_max].decode("utf-8", "ignore")
-
-
-def _about_itself(error: msgspec.ValidationError) -> str:
-    message = str(error)
-    for index, field in enumerate(Loaded.__struct_fields__, start=1):
-        message = message.replace(f"at `$[{index}]`", f"in the plugin's `{field}`")
-    return message

@@ -15,24 +15,27 @@ import socket
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
-from sark_opa.sandbox import protocol
-from sark_opa.sandbox.guest import allowlist, loading, walls, worker
-from sark_opa.sandbox.protocol import Died, FromZygote, NotSpawned, Ping, Spawn, Spawned
+from sark_opa.sandbox import zygote_protocol
+from sark_opa.sandbox.guest import allowlist, loading, worker
+from sark_opa.sandbox.guest.walls import Walls
+from sark_opa.sandbox.protocol import ProtocolError
+from sark_opa.sandbox.zygote_protocol import Configure, Configured, Died, FromZygote, NotSpawned, Ping, Spawn, Spawned
 
 WORKER_FD: Final = 3
 """The only descriptor of a worker beside the three standard ones, which lead nowhere."""
 
-_CONTROL_BYTES_MAX: Final = 4_096
+_CONTROL_BYTES_MAX: Final = 64 << 10
 
 
 class Zygote:
     """Serves one control socket until it closes."""
 
-    def __init__(self, control: socket.socket, preloaded: Sequence[object]) -> None:
+    def __init__(self, control: socket.socket, configure: Configure, preloaded: Sequence[object]) -> None:
         self._control = control
+        self._walls = Walls(configure)
+        self._source_check = configure.source_check
         self._preloaded = preloaded  # held here for every child to inherit
         self._serial_of_pid: dict[int, int] = {}
-        self._layers = walls.standard()
         self._wake_reader, self._wake_writer = socket.socketpair()
         for end in (self._wake_reader, self._wake_writer):
             end.settimeout(0)
@@ -42,7 +45,7 @@ class Zygote:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
         try:
-            self._tell(Ping(0))
+            self._tell(Configured(0, self._walls.namespaces_trouble))
             while True:
                 readable, _, _ = select.select([self._control, self._wake_reader], [], [])
                 if self._wake_reader in readable:
@@ -57,16 +60,16 @@ class Zygote:
                 os.kill(pid, signal.SIGKILL)
 
     def _tell(self, message: FromZygote, fds: Sequence[int] = ()) -> None:
-        socket.send_fds(self._control, [protocol.encode(message)], list(fds))
+        socket.send_fds(self._control, [zygote_protocol.encode(message)], list(fds))
 
     def _obey(self) -> bool:
         body, fds, _, _ = socket.recv_fds(self._control, _CONTROL_BYTES_MAX, 1)
         if not body:
             return False
-        message = protocol.decode_to_zygote(body)
+        message = zygote_protocol.decode_to_zygote(body)
         if isinstance(message, Ping):
             self._tell(message)
-        else:
+        elif isinstance(message, Spawn):
             self._spawn(message, fds[0])
         return True
 
@@ -99,7 +102,8 @@ class Zygote:
                 os.dup2(connection_fd, WORKER_FD, inheritable=False)
             os.closerange(WORKER_FD + 1, os.sysconf("SC_OPEN_MAX"))
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=WORKER_FD)
-            worker.serve_forever(connection, walls.apply_all(self._layers, spawn))
+            layers = self._walls.put_up(spawn)
+            worker.serve_forever(connection, spawn.limits, layers, source_check=self._source_check)
         finally:
             os._exit(os.EX_SOFTWARE)
 
@@ -108,6 +112,8 @@ class Zygote:
             pid, wait_status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
+            if pid == self._walls.keeper:
+                raise BrokenPipeError  # with it, all others have been killed, and no more can be made
             self._tell(Died(self._serial_of_pid.pop(pid), wait_status))
 
 
@@ -120,17 +126,21 @@ def _process_fds(pid: int) -> list[int]:
 
 
 def run(control_fd: int) -> None:
-    """Load what plugins may import, cut off the file system of modules, and serve."""
+    """Load what plugins may import, cut off the file system of modules, put up what is put up once, and serve."""
     preloaded = allowlist.preload()
     loading.rehearse()
     allowlist.close_imports()
-    control = socket.socket(fileno=control_fd)
-    # What was said on standard error until here is the service's to read; from here on nobody listens.
     null_fd = os.open(os.devnull, os.O_RDWR)
+    control = socket.socket(fileno=control_fd)
+    configure = zygote_protocol.decode_to_zygote(control.recv(_CONTROL_BYTES_MAX))
+    if not isinstance(configure, Configure):
+        raise ProtocolError("the first message tells which walls to put up")
+    zygote = Zygote(control, configure, preloaded)
+    # What was said on standard error until here is the service's to read; from here on nobody listens.
     for standard_fd in (0, 1, 2):
         os.dup2(null_fd, standard_fd)
     os.close(null_fd)
     # Frozen objects are left alone by the collector, so that their pages stay shared with every child.
     gc.collect()
     gc.freeze()
-    Zygote(control, preloaded).serve()
+    zygote.serve()

@@ -1,137 +1,96 @@
-"""Reading a plugin from disk: `plugin.yaml` beside its source, or a single Python file."""
+"""Reading a plugin: a folder with `plugin.yaml`, a single Python file, an archive, or a text that was sent."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from sark_opa.sandbox.packages import archive, package
+from sark_opa.sandbox.packages.fault import Fault, refusal
+from sark_opa.sandbox.packages.package import FILE_NAME, MANIFEST_BYTES_MAX, Manifest, Package
+from sark_opa.sandbox.packages.signature import TRUST_ALL, Trust
+from sark_opa.sandbox.protocol import SOURCE_BYTES_MAX
 
-from sark_opa.errors import PluginError
-from sark_opa.sandbox.contract import Limits, Need, OnError
-from sark_opa.sandbox.protocol import SOURCE_BYTES_MAX, encode
-
-FILE_NAME: Final = "plugin.yaml"
-MANIFEST_BYTES_MAX: Final = 64 << 10
-CONFIG_BYTES_MAX: Final = 64 << 10
-
-_default_limits: Final = Limits()
+__all__ = ["FILE_NAME", "Manifest", "Package", "content_of", "of_source", "read"]
 
 
-class Manifest(BaseModel):
-    """What `plugin.yaml` says.
+def read(path: Path, config: Mapping[str, Any] | None = None, *, trust: Trust = TRUST_ALL) -> Package:
+    """Read a folder with a `plugin.yaml`, a single `.py` file, or a `.sarkplugin` archive.
 
-    Attributes:
-        name: as the plugin's own `name`.
-        version: as the plugin's own `version`.
-        description: one line for people.
-        entry: file with the source, in the same folder.
-        priority: instead of the plugin's own; lower is asked earlier.
-        needs: facts the plugin is handed; it is asked once they are known.
-        on_error: what it means when the plugin fails or is late.
-        timeout_ms: time for one call, from its start.
-        config: keyword arguments the plugin is made with; the operator's go over them.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
-    version: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-    description: Annotated[str, StringConstraints(max_length=512)]
-    entry: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\.py$")] = "plugin.py"
-    priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] | None = None
-    needs: list[Need] = []
-    on_error: OnError = "deny"
-    timeout_ms: Annotated[int, Field(ge=1, le=_default_limits.wall_ms)] = _default_limits.wall_ms
-    config: dict[str, Any] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Package:
-    """A plugin as it was read: nothing of it has been run.
-
-    Attributes:
-        path: what was asked for, resolved.
-        source_path: the file the source was read from.
-        source: its text.
-        manifest: None for a single file, whose plugin speaks for itself.
-        config: keyword arguments for the plugin, the operator's over the manifest's.
-    """
-
-    path: Path
-    source_path: Path
-    source: str
-    manifest: Manifest | None
-    config: Mapping[str, Any]
-
-    @property
-    def source_digest(self) -> str:
-        """`sha256:` and the hex digest of the source."""
-        return f"sha256:{hashlib.sha256(self.source.encode()).hexdigest()}"
-
-
-def read(path: Path, config: Mapping[str, Any] | None = None) -> Package:
-    """Read a folder with a `plugin.yaml`, or a single `.py` file.
+    Args:
+        path: of the plugin.
+        config: keyword arguments for the plugin, over those of its manifest.
+        trust: whose plugins are taken; what is no archive is not signed.
 
     Raises:
+        PluginUnsignedError: it is not signed with a trusted key, and has to be.
+        PluginSignatureError: it was changed after it was signed.
         PluginError: names the file and, where there is one, the line or field.
     """
     path = path.resolve()
-    given = dict(config or {})
+    if path.is_file() and path.suffix == archive.SUFFIX:
+        data = content_of(path, archive.ARCHIVE_BYTES_MAX, "an archive is no larger")
+        return archive.read_bytes(data, origin=str(path), config=config, trust=trust)
+    trust.signer_of(b"", None, str(path))
     if path.is_file() and path.suffix == ".py":
-        return Package(path, path, _source(path), None, _checked(path, given))
+        return _of_file(path, _source(path), str(path), config)
     manifest_path = path / FILE_NAME
     if not manifest_path.is_file():
-        raise PluginError(f"{path} is neither a folder with a {FILE_NAME} nor a .py file", path=str(path))
-    manifest = _manifest(manifest_path)
+        message = f"it is neither a folder with a {FILE_NAME} nor a .py or {archive.SUFFIX} file"
+        raise refusal([Fault(str(path), message)])
+    text = package.decoded(content_of(manifest_path, MANIFEST_BYTES_MAX, "a manifest is short"), str(manifest_path))
+    manifest, document = package.parsed(text, str(manifest_path))
     source_path = path / manifest.entry
-    merged = _checked(manifest_path, {**manifest.config, **given})
-    return Package(path, source_path, _source(source_path), manifest, merged)
+    checked = package.configured(config, str(manifest_path), manifest, document)
+    return Package(path, source_path, _source(source_path), manifest, checked, str(path), None, document)
 
 
-def _manifest(path: Path) -> Manifest:
-    text = _text(path, MANIFEST_BYTES_MAX)
+def of_source(source: str, *, origin: str, config: Mapping[str, Any] | None = None) -> Package:
+    """A plugin of a single file that was sent and lies nowhere.
+
+    Args:
+        source: its text.
+        origin: where it is from, as people read it, such as `upload`.
+        config: keyword arguments for the plugin.
+
+    Raises:
+        PluginError: the source is too large or no text, or the configuration cannot be handed over.
+    """
+    path = Path(origin)
+    source_path = path if path.suffix == ".py" else path / "plugin.py"
     try:
-        return Manifest.model_validate(yaml.safe_load(text))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise PluginError(f"{path}:{line or 1}: {error.problem}", path=str(path), line=line) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        if not isinstance(error, ValidationError):
-            raise PluginError(f"{path}: it is no YAML that can be read: {error}", path=str(path)) from error
-        fault = error.errors()[0]
-        field = ".".join(str(part) for part in fault["loc"]) or "the file"
-        raise PluginError(f"{path}: {field}: {fault['msg']}", path=str(path), field=field) from error
+        content = source.encode()
+    except UnicodeEncodeError as error:
+        line = source[: error.start].count("\n") + 1
+        raise refusal([Fault(str(source_path), "it holds half a character (a lone surrogate)", line)]) from error
+    _check_size(content, SOURCE_BYTES_MAX, str(source_path), "a plugin is one small file")
+    return _of_file(source_path, source, origin, config)
 
 
-def _checked(path: Path, config: dict[str, Any]) -> dict[str, Any]:
-    try:
-        size_bytes = len(encode(config))
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise PluginError(f"{path}: config: {error}", path=str(path), field="config") from error
-    if size_bytes > CONFIG_BYTES_MAX:
-        raise PluginError(f"{path}: config: larger than {CONFIG_BYTES_MAX >> 10} KiB", path=str(path), field="config")
-    return config
+def content_of(path: Path, bytes_max: int, why: str) -> bytes:
+    """What a file holds.
 
-
-def _source(path: Path) -> str:
-    return _text(path, SOURCE_BYTES_MAX)
-
-
-def _text(path: Path, bytes_max: int) -> str:
+    Raises:
+        PluginError: it cannot be read, or is larger than `bytes_max`; `why` that is too much.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(bytes_max + 1)
     except OSError as error:
-        raise PluginError(f"{path} cannot be read: {error.strerror}", path=str(path)) from error
+        raise refusal([Fault(str(path), f"it cannot be read: {error.strerror}")]) from error
+    _check_size(content, bytes_max, str(path), why)
+    return content
+
+
+def _of_file(path: Path, source: str, origin: str, config: Mapping[str, Any] | None) -> Package:
+    return Package(path, path, source, None, package.configured(config, str(path), None, None), origin)
+
+
+def _source(path: Path) -> str:
+    return package.decoded(content_of(path, SOURCE_BYTES_MAX, "a plugin is one small file"), str(path))
+
+
+def _check_size(content: bytes, bytes_max: int, where: str, why: str) -> None:
     if len(content) > bytes_max:
-        raise PluginError(f"{path} is larger than {bytes_max >> 10} KiB; a plugin is one small file", path=str(path))
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise PluginError(f"{path}:{line}: it is not UTF-8", path=str(path), line=line) from error
+        raise refusal([Fault(where, f"it is larger than {bytes_max >> 10} KiB", remedy=why)])

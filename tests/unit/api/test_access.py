@@ -11,6 +11,7 @@ from fastapi import Request
 
 from sark_opa.api.access import Keyring, Role, allow
 from sark_opa.errors import ForbiddenError, UnauthenticatedError, UnavailableError
+from sark_opa.storage.audit import Actor
 
 pytestmark = pytest.mark.anyio
 ROLES: tuple[Role, ...] = ("facts", "settle", "report", "admin")
@@ -20,7 +21,7 @@ TCP, SOCKET = ("127.0.0.1", 8088), ("/run/sark.sock", None)
 def keyring() -> Keyring:
     """One token for each role, called after it."""
     ring = Keyring()
-    ring.replace({hashlib.sha256(role.encode()).digest(): role for role in ROLES})
+    ring.replace({hashlib.sha256(role.encode()).digest(): Actor(f"the {role} one", role) for role in ROLES})
     return ring
 
 
@@ -39,9 +40,11 @@ async def test_each_role_may_do_its_own(role: Role, wanted: Role) -> None:
     if role in {wanted, "admin"}:
         await allow(wanted)(asked)
         assert asked.state.line == {"role": role}
+        assert asked.state.actor == Actor(f"the {role} one", role)
     else:
         with pytest.raises(ForbiddenError, match=wanted):
             await allow(wanted)(asked)
+        assert asked.state.actor.role == role  # who was refused is known
 
 
 @pytest.mark.parametrize("server", [TCP, SOCKET, None])
@@ -57,7 +60,9 @@ async def test_a_token_that_is_none_lets_nobody_in(header: str, server: Any) -> 
 
 async def test_the_socket_is_for_facts_alone() -> None:
     """Its file mode says who may ask; it settles nothing and administers nothing."""
-    await allow("facts")(request(None, SOCKET))
+    asked = request(None, SOCKET)
+    await allow("facts")(asked)
+    assert asked.state.actor == Actor("socket", "facts")
     await allow("settle", "facts")(request(None, SOCKET))
     for role in ("settle", "report", "admin"):
         with pytest.raises(UnauthenticatedError):
@@ -76,6 +81,6 @@ async def test_no_tokens_yet_is_not_no_such_token() -> None:
 def test_a_token_that_is_withdrawn_is_not_known_any_more() -> None:
     """What is read last is all there is."""
     ring = keyring()
-    assert ring.role_of("settle") == "settle"
+    assert ring.holder_of("settle") == Actor("the settle one", "settle")
     ring.replace({})
-    assert ring.role_of("settle") is None
+    assert ring.holder_of("settle") is None

@@ -15,6 +15,7 @@ from sark_opa.api import application
 from sark_opa.api.edge import Edge
 from sark_opa.errors import UnavailableError
 from sark_opa.metrics import Metrics
+from sark_opa.storage.audit import Actor
 
 pytestmark = pytest.mark.anyio
 
@@ -90,7 +91,9 @@ async def test_too_many_at_once_are_refused_at_once() -> None:
 
 def services(**parts: Any) -> Any:
     """What the hot path needs."""
-    return SimpleNamespace(metrics=Metrics(), keyring=SimpleNamespace(role_of={"good": "facts"}.get), **parts)
+    return SimpleNamespace(
+        metrics=Metrics(), keyring=SimpleNamespace(holder_of={"good": Actor("gate", "facts")}.get), **parts
+    )
 
 
 async def test_a_body_is_bounded_by_what_comes_not_by_what_is_said() -> None:
@@ -135,7 +138,7 @@ async def test_other_methods_on_the_hot_path_are_not_found_there() -> None:
 async def test_a_crash_of_any_route_is_a_problem() -> None:
     """Also of those that FastAPI answers, which has words of its own for it."""
     parts = services()  # without any plugins to list
-    parts.keyring.role_of = {"good": "admin"}.get
+    parts.keyring.holder_of = {"good": Actor("root", "admin")}.get
     app = application.build(parts, body_bytes_max=1_000, in_flight_max=9)
     with structlog.testing.capture_logs() as lines:
         status, problem = await ask(app, scope("GET", "/v1/plugins", authorization="Bearer good"))

@@ -1,9 +1,4 @@
-"""The walls around a plugin, put up one after the other inside its process before the plugin is in it.
-
-Each layer is made once in the zygote, where preparing it may cost something, and applied in every child.
-A layer that cannot stand says why and is reported as inactive; whether plugins may run without it is the
-service's decision (`required` of the spawner), never the layer's.
-"""
+"""The walls every kernel has: no environment, another user, an end with the zygote, limits."""
 
 from __future__ import annotations
 
@@ -11,11 +6,9 @@ import ctypes
 import os
 import resource
 import signal
-from collections.abc import Sequence
 from typing import Final, Protocol
 
-from sark_opa.sandbox.contract import LayerReport
-from sark_opa.sandbox.protocol import Spawn
+from sark_opa.sandbox.zygote_protocol import Spawn
 
 PR_SET_PDEATHSIG: Final = 1
 """From linux/prctl.h."""
@@ -78,8 +71,9 @@ class Tether:
 
     name = "tether"
 
-    def __init__(self, zygote_pid: int) -> None:
-        self._zygote_pid = zygote_pid
+    def __init__(self) -> None:
+        self.parent_pid = os.getpid()
+        """What a child sees as its parent: the zygote, or 0 where that is in another namespace of processes."""
         self._prctl = ctypes.CDLL(None, use_errno=True).prctl
 
     def apply(self, spawn: Spawn) -> None:
@@ -87,7 +81,7 @@ class Tether:
         del spawn
         if self._prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-        if os.getppid() != self._zygote_pid:
+        if os.getppid() != self.parent_pid:
             os._exit(1)
 
 
@@ -109,21 +103,3 @@ class ResourceLimits:
             resource.setrlimit(kind, (value, value))
         # One second between the two, so that the death is told by SIGXCPU and not by a bare SIGKILL.
         resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_lifetime_s, limits.cpu_lifetime_s + 1))
-
-
-def standard() -> tuple[Layer, ...]:
-    """The layers of this version in the order they are put up; call it in the zygote."""
-    return (Environment(), OwnUser(), Tether(os.getpid()), ResourceLimits())
-
-
-def apply_all(layers: Sequence[Layer], spawn: Spawn) -> tuple[LayerReport, ...]:
-    """Put up every layer, and tell of each whether it stands."""
-    reports = []
-    for layer in layers:
-        try:
-            layer.apply(spawn)
-        except (LayerError, OSError, ValueError) as error:
-            reports.append(LayerReport(layer.name, active=False, reason=str(error)[:200]))
-        else:
-            reports.append(LayerReport(layer.name, active=True))
-    return tuple(reports)

@@ -1,0 +1,1 @@
+"""What plugins may call of the service: the service's side of `context.host`."""
