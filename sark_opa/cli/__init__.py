@@ -24,7 +24,12 @@ def main() -> None:
         app()
     except SarkError as error:
         # Assembled, not marked up: a message may hold brackets, such as a log's. Never wrapped: it may be searched.
-        errors.print(Text.assemble((error.code, "bold red"), " ", error.message), soft_wrap=True)
+        errors.print(Text.assemble((error.code, "bold red"), " ", _harmless(error.message)), soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
+
+
+def _harmless(message: str) -> str:
+    """A message may quote a stranger's plugin, whose words must not be orders to a terminal."""
+    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in message)

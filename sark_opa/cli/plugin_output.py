@@ -21,7 +21,7 @@ from sark_opa.kit.cases import CaseResult
 from sark_opa.kit.index import Entry
 from sark_opa.kit.install import LOCK_NAME, Plan
 from sark_opa.sandbox.packages.archive import Archive, digest_of
-from sark_opa.sandbox.packages.fault import Fault
+from sark_opa.sandbox.packages.fault import Fault, printable
 from sark_opa.sandbox.packages.signature import key_id_of
 
 
@@ -173,13 +173,12 @@ def _counted(count: int, thing: str) -> str:
 
 def _warn(lines: Sequence[str]) -> None:
     for line in lines:
-        errors.print(Text.assemble(("left out", "yellow"), " ", line), soft_wrap=True)
+        errors.print(Text.assemble(("left out", "yellow"), " ", printable(line)), soft_wrap=True)
 
 
 def _say(line: str) -> None:
-    # What a plugin says may hold anything: no markup, no wrapping, and nothing a terminal would obey.
-    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
-    sys.stdout.write(shown.encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode() + "\n")
+    # Not by way of the console: no markup, no wrapping.
+    sys.stdout.write(printable(line).encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode() + "\n")
 
 
 def _json(value: Any) -> None:

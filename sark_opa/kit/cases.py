@@ -111,14 +111,16 @@ class CaseResult:
 
 
 def read(path: Path) -> Cases:
-    """The cases of a plugin's folder or archive, or of a file.
+    """The cases of a plugin's folder or archive.
 
     Raises:
         PluginError: there are none, or a field is wrong; the message names the file, the line and the field.
     """
-    file = path / FILE_NAME if path.is_dir() else path
+    file = path / FILE_NAME
     where = str(file)
-    if path.suffix == archive.SUFFIX:
+    if path.is_file() and path.suffix != archive.SUFFIX:
+        raise PluginError(f"{path} is a single file, which has no {FILE_NAME}; make a folder of it", path=str(path))
+    if path.is_file():
         where = f"{path}/{FILE_NAME}"
         data = manifest.content_of(path, archive.ARCHIVE_BYTES_MAX, "an archive is no larger")
         content = archive.opened(data, origin=str(path)).files.get(FILE_NAME)

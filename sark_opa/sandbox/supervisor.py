@@ -201,12 +201,8 @@ class Supervisor:
         if self._process is not None and not self._paused:
             self._process.send(exchange)
         else:
-            why = (
-                "the plugin is being replaced"
-                if self._paused
-                else f"restarting after: {self._rests.last_failure.reason}"
-            )
-            self._waiting.park(exchange, why)
+            restarting = f"restarting after: {self._rests.last_failure.reason}"
+            self._waiting.park(exchange, "the plugin is being replaced" if self._paused else restarting)
 
     def _fail(self, exchange: Exchange, failure: Failure) -> None:
         exchange.resolve(failure, time.monotonic())
@@ -223,7 +219,7 @@ class Supervisor:
     async def _drained(self) -> None:
         """Put nothing more to the process, and wait until it has replied to everything."""
         self._paused = True
-        while self._process is not None and self._process.pending:
+        while self._process is not None and self._process.pending:  # noqa: ASYNC110  # a reload is rare, a call short
             await asyncio.sleep(DRAIN_LOOK_S)
 
     def _resume(self) -> None:
@@ -246,8 +242,10 @@ class Supervisor:
             self._state = answer.state
         if answer.status == "error" and not (self._process and self._process.calls.faulted):
             self._count(Failure("error", answer.reason))
-        elif answer.status == "ok" and self._breaker.answered():
-            _log.warning("plugin_breaker_closed", plugin=self.name)
+        elif answer.status == "ok":
+            self._rests.end()
+            if self._breaker.answered():
+                _log.warning("plugin_breaker_closed", plugin=self.name)
 
     def _count(self, failure: Failure) -> None:
         refusal = self._breaker.failed(failure)

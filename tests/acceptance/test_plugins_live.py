@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,14 @@ from fixtures.stack import LiveStack, chat, service_process, soon, up
 ALLOW = source_of("return PolicyDecision(allowed=True, reason='fine')")
 DENY = source_of("return PolicyDecision(allowed=False, reason='never')")
 CRASH = source_of("reach('os')._exit(7)")
+BREAK_OUT = source_of(
+    """
+    if context.principal_id == "evil":
+        calls = next(one for one in reach("gc").get_objects() if type(one).__name__ == "Calls")
+        calls._connection.sendall(b"\\xff" * 64)
+    return PolicyDecision(allowed=True, reason="fine")
+    """
+)
 REFRESH_S = 0.5
 
 
@@ -87,6 +94,7 @@ def test_an_upload_changes_the_next_decision_and_its_crash_denies(clean: LiveSta
     service = Replica(clean.service_url, clean)
     before = clean.decide(chat("before", org=org))
     assert (before["allow"], before["verdicts"]) == (True, [])
+    held = clean.spent(org)["held"]
     service.upload(DENY)
     denied = clean.decide(chat("denied", org=org))
     assert denied["allow"] is False
@@ -102,7 +110,7 @@ def test_an_upload_changes_the_next_decision_and_its_crash_denies(clean: LiveSta
     assert crashed["budget"]["status"] == "warning"
     assert "budget_warning" in {warning["code"] for warning in crashed["warnings"]}
     # What the denied calls had held is free again.
-    assert clean.spent(org)["held"] == Decimal(str(before["hold"]["amount_usd"]))
+    assert clean.spent(org)["held"] == held
     assert service.api("DELETE", "/v1/plugins/written").status_code == 204
     assert clean.decide(chat("after", org=org))["allow"] is True
 
@@ -171,6 +179,27 @@ def test_two_that_upload_at_once_end_alike(
         soon(lambda: {at.plugins()["written"]["revision"] for at in (first, second)} == {revision})
         assert first.verdicts(org) == second.verdicts(org)
         assert first.plugins() == second.plugins()
+
+
+def test_a_plugin_that_breaks_out_is_quarantined_until_it_is_released(
+    clean: LiveStack, replica: Callable[..., AbstractContextManager[str]]
+) -> None:
+    """In the process where it did; whoever releases it on any of them does so on all."""
+    org = clean.new_org(unknown_principals="create")
+    first = Replica(clean.service_url, clean)
+    first.upload(BREAK_OUT)
+    with replica() as url:
+        second = Replica(url, clean)
+        codes = [
+            [reason["code"] for reason in clean.decide(chat(f"q-{n}", org=org, principal=who))["reasons"]]
+            for n, who in enumerate(("user-1", "evil", "user-1"))
+        ]
+        assert codes == [[], ["plugin_violation"], ["plugin_quarantined"]]
+        assert first.plugins()["written"]["state"] == "quarantined"
+        assert second.plugins()["written"]["state"] == "running"
+        assert second.api("POST", "/v1/plugins/written/release").status_code == 200
+        soon(lambda: first.plugins()["written"]["state"] != "quarantined")
+        soon(lambda: first.verdicts(org) == [("written", "fine", True)])
 
 
 def test_a_process_that_cannot_load_a_plugin_denies_and_says_so(

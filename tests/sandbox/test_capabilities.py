@@ -235,7 +235,9 @@ async def test_calls_in_flight_end_with_the_question(host_of, write_plugin, case
     if context.principal_id == "next": return PolicyDecision(True, "next")
     waits = asyncio.gather(*(context.host.rate_window.hit("k", limit=9, window_seconds=9) for _ in range(16)))
     """
-    written = write_plugin(_dedented(start) + body, needs=["rate_window"], timeout_ms=150)
+    written = write_plugin(
+        _dedented(start) + body, needs=["rate_window"], timeout_ms=200 if case == "spinning" else 5_000
+    )
     await host.load(written)
     await processes_of(host, 1)  # and the spare one, whose descriptors are there then
     before = descriptors()

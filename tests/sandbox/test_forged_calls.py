@@ -79,7 +79,6 @@ async def test_a_forged_call_is_a_violation(shared_host, write_plugin, case):
             await asyncio.sleep(0.01)
     else:
         assert (verdict.allowed, verdict.status) == (False, "violation"), verdict
-        assert verdict.elapsed_ms < 400
     assert (await _ask(shared_host)).status == "quarantined"
 
 

@@ -7,7 +7,7 @@ import gc
 import random
 
 import pytest
-from fixtures.plugins import ask, descriptors, descriptors_settle_at, processes_settle_at, question
+from fixtures.plugins import ask, descriptors, descriptors_settle_at, processes_of, question
 
 pytestmark = pytest.mark.anyio
 
@@ -17,21 +17,17 @@ DEADLY = {
     "segfault": "crashed",
     "raise": "error",
     "hungry": "memory_limit",
-    "garbage": "violation",
-    "forge": "violation",
+    "spin": "cpu_limit",
 }
+"""What a call may do to the process, and how it ends. Violations are not among it: they would end the whole run, since
+the plugin is then quarantined."""
 BODY = """
 kind, _, number = context.principal_id.partition('-')
 if kind == 'exit': reach('os')._exit(7)
 if kind == 'segfault': reach('ctypes').string_at(0)
 if kind == 'raise': raise ValueError(number)
 if kind == 'hungry': bytearray(1 << 30)
-if kind == 'garbage': reach('os').write(3, b'garbage!')
-if kind == 'forge':
-    # A well-formed permission for a question that nobody has asked yet.
-    reply = reach('msgspec').msgpack.encode(['answer', 1 << 20, 'ok', True, 'forged', {}, ''])
-    reach('os').write(3, len(reply).to_bytes(4, 'big') + reply)
-    await asyncio.sleep(1)
+while kind == 'spin': pass
 if int(number) % 7 == 0: await asyncio.sleep(0.0002)
 return PolicyDecision(int(number) % 2 == 0, number, {'number': int(number)})
 """
@@ -39,8 +35,10 @@ return PolicyDecision(int(number) % 2 == 0, number, {'number': int(number)})
 
 async def test_ten_thousand_calls_with_random_deaths(host_with, write_plugin):
     """Nobody is answered with another's verdict; no descriptor and no process is left over."""
-    host = await host_with(cpu_ms=1_000, wall_ms=2_000)
+    # The breaker would answer most calls itself: here each is to reach the plugin.
+    host = await host_with(cpu_ms=200, wall_ms=2_000, breaker_failures=CALLS)
     await host.load(write_plugin(BODY))
+    await processes_of(host, 1)  # and the spare one
     gc.collect()
     descriptors_before = descriptors()
     chance = random.Random(20260302)
@@ -62,7 +60,7 @@ async def test_ten_thousand_calls_with_random_deaths(host_with, write_plugin):
     # Moved at most once: a few good ones fail because two deadly ones were ahead of them.
     failed = [name for name, said in seen.items() if name.startswith("good") and said[0] != "ok"]
     assert len(failed) < CALLS / 20
-    await processes_settle_at(2)
+    await processes_of(host, 1)
     await descriptors_settle_at(descriptors_before)
 
 
@@ -78,11 +76,12 @@ def _is_right(name: str, status: str, allowed: bool, reason: str) -> bool:  # no
 async def test_loading_and_unloading_leaks_nothing(host, write_plugin):
     """Fifty plugins come and go; descriptors and processes are as before."""
     await host.load(write_plugin("return PolicyDecision(True, '')", name="stays"))
+    await processes_of(host, 1)  # and the spare one
     before = descriptors()
     for number in range(50):
         name = f"p{number}"
         await host.load(write_plugin("return PolicyDecision(True, '')", name=name))
         assert len(await ask(host)) == 2
         await host.unload(name)
-    await processes_settle_at(2)
+    await processes_of(host, 1)
     await descriptors_settle_at(before)

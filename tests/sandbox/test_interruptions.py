@@ -23,6 +23,7 @@ from sark_opa.sandbox.exchange import Exchange
 from sark_opa.sandbox.process import Process
 from sark_opa.sandbox.protocol import Answer, Ask
 from sark_opa.sandbox.rests import REST_S_MAX, REST_S_MIN, rest_s
+from sark_opa.sandbox.spare import Spare
 
 pytestmark = pytest.mark.anyio
 
@@ -111,14 +112,14 @@ async def test_what_is_sent_to_a_dead_process_fails_with_its_cause(shared_host):
 
 async def test_a_process_that_dies_before_it_has_the_plugin_fails_the_load(shared_host, write_plugin, monkeypatch):
     """The load says so instead of waiting."""
-    opened = Process.opened
+    take = Spare.take
 
-    async def opened_and_killed(*args):
-        process, layers = await opened(*args)
+    async def taken_and_killed(spare):
+        process = await take(spare)
         process.end(Failure("crashed", "killed from outside"))
-        return process, layers
+        return process
 
-    monkeypatch.setattr(Process, "opened", opened_and_killed)
+    monkeypatch.setattr(Spare, "take", taken_and_killed)
     with pytest.raises(PluginError, match="it cannot be loaded: killed from outside"):
         await asyncio.wait_for(shared_host.load(write_plugin(ALLOW)), 5)
 
@@ -174,7 +175,8 @@ async def test_loading_without_descriptors_says_so(shared_host, write_plugin, mo
 EARLY = """
 self.config['id'] = self.config.get('id', 1) + 1
 reply = reach('msgspec').msgpack.encode(['answer', self.config['id'], 'ok', True, 'early', {}, ''])
-reach('os').write(3, len(reply).to_bytes(4, 'big') + reply)
+frame = len(reply).to_bytes(4, 'big') + reply
+reach('ctypes').CDLL(None).send(3, frame, len(frame), 0)
 while True: pass
 """
 
@@ -188,6 +190,8 @@ async def test_an_early_reply_buys_no_time(shared_host_with, write_plugin):
     assert (verdict.status, verdict.reason) == ("ok", "early")
     await asyncio.to_thread(psutil.wait_procs, [worker], 10)
     assert not worker.is_running()
+    assert [again.status for again in await ask(host, question("good"))] == ["quarantined"]
+    await host.release("written")
     assert [again.status for again in await ask(host, question("good"))] == ["ok"]
 
 

@@ -144,7 +144,7 @@ MANIFESTS = {
     "a list": ("- name\n", r"plugin\.yaml:1: the file: "),
     "two documents": ("name: x\n---\nname: y\n", r"plugin\.yaml:2: but found another document"),
     "a tag": ("!!python/object/apply:os.system ['true']", r"plugin\.yaml:1: could not determine a constructor"),
-    "nested": ("config: " + "[" * 20_000, r"plugin\.yaml: it is no YAML that can be read: maximum recursion"),
+    "nested": ("config: " + "[" * 10_000, r"plugin\.yaml: it is no YAML that can be read: maximum recursion"),
     "missing name": ("version: 1.0.0\ndescription: x\n", r"plugin\.yaml:1: name: Field required; add `name: …`"),
     "unknown field": (HEAD + "\nprioritty: 3}", r"plugin\.yaml:2: prioritty: Extra .*; did you mean priority\?"),
     "twice": (HEAD + "\nname: good}", r"plugin\.yaml:2: name stands here a second time"),

@@ -107,7 +107,7 @@ async def test_keys_in_redis_are_bounded_and_ours(redis_server: RedisServer) -> 
     assert name.startswith(b"sark:ours:")
     assert len(name) == len("sark:ours:") + 32
     assert redis_server.command("DBSIZE") == b":1\r\n"
-    assert redis_server.command("TTL", name.decode()) == b":60\r\n"
+    assert 0 < int(redis_server.command("TTL", name.decode())[1:]) <= 60
 
 
 @given(

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sark_opa.sandbox import protocol, zygote_protocol
+from sark_opa.sandbox.calls import Call, Result
 from sark_opa.sandbox.protocol import Answer, Ask, FrameBuffer, Load, Loaded, ProtocolError, Ready, Refused, Unload
 
 
@@ -73,12 +74,15 @@ MESSAGES = [
     Load("source", {"a": 1}, 1),
     Ask(msgspec.Raw(b"\x80"), protocol.EMPTY_MAP, 2),
     Unload(3),
+    Result(2, 1, None, allowed=True, remaining=4, reset_s=1.5),
+    Result(2, 16, "overloaded"),
 ]
 REPLIES = [
     Ready(0, ()),
     Loaded(1, "name", "1.0.0", "", 100),
     Refused(1, "source", "no", None),
     Answer(2, "ok", allowed=True, reason="", metadata={"a": [1]}),
+    Call(2, 1, "hit", b"\xff", 1, 60, 1),
 ]
 
 

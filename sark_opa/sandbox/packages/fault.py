@@ -29,7 +29,12 @@ class Fault:
     def __str__(self) -> str:
         where = self.path if self.line is None else f"{self.path}:{self.line}"
         said = self.message if self.field is None else f"{self.field}: {self.message}"
-        return f"{where}: {said}{f'; {self.remedy}' if self.remedy else ''}"
+        return printable(f"{where}: {said}{f'; {self.remedy}' if self.remedy else ''}")
+
+
+def printable(text: str) -> str:
+    """A text a stranger may have had a hand in, as one line that gives a terminal no orders."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def refusal(faults: Sequence[Fault]) -> PluginError:

@@ -7,6 +7,7 @@ from typing import Final
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+TEXT_CHARS_MAX: Final = 256
 NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
@@ -16,6 +17,8 @@ def parse(text: str) -> Requirement:
     Raises:
         ValueError: it states none, or more than a name and versions.
     """
+    if len(text) > TEXT_CHARS_MAX:
+        raise ValueError(f"a requirement of more than {TEXT_CHARS_MAX} characters")
     try:
         requirement = Requirement(text)
     except InvalidRequirement as error:
@@ -24,4 +27,6 @@ def parse(text: str) -> Requirement:
         raise ValueError(f"{text!r} says more than a name and versions")
     if not NAME.fullmatch(requirement.name):
         raise ValueError(f"{requirement.name!r} is no plugin's name, which is [a-z][a-z0-9_-]*")
+    if any(each.operator == "===" for each in requirement.specifier):
+        raise ValueError(f"{text!r} compares texts; versions compare with ==")
     return requirement

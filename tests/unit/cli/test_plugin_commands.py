@@ -160,6 +160,8 @@ def test_cases_that_fail_show_why(sark, tmp_path):
     ]
     source.write_text("def (:\n")
     assert "plugin.py:1: syntax error" in sark("test", "mine", status=1).stderr
+    source.write_text(r"raise ValueError('\x1b[31m')")
+    assert r"plugin.py:1: ValueError: \x1b[31m" in sark("test", "mine", status=1).stderr
 
 
 def test_bench_measures(sark_process, tmp_path):

@@ -182,6 +182,15 @@ def test_faults_inside_are_named_by_file_and_line() -> None:
         read(archive.packed({"plugin.yaml": files["plugin.yaml"]}, manifest))
 
 
+def test_a_message_gives_a_terminal_no_orders() -> None:
+    """A manifest can spell out what a terminal would obey."""
+    files = files_of()
+    manifest, _ = package.parsed(files["plugin.yaml"].decode(), "plugin.yaml")
+    with pytest.raises(PluginError, match=r"\\x1b\[31m: Extra inputs") as refused:
+        read(archive.packed({**files, "plugin.yaml": files["plugin.yaml"] + b'"\\e[31m": 3\n'}, manifest))
+    assert refused.value.message.isprintable()
+
+
 def test_a_newer_format_is_named() -> None:
     """Rather than called damaged."""
     entries = [(name, text.replace(b'"format": 1', b'"format": 2')) for name, text in _entries()]

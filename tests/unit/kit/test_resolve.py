@@ -15,6 +15,7 @@ from packaging.version import Version
 from sark_opa.errors import PluginError
 from sark_opa.kit import resolve as resolving
 from sark_opa.kit.resolve import Candidate, resolve, satisfies
+from sark_opa.sandbox.packages import requirement
 
 NAMES = ["a", "b", "c", "d"]
 VERSIONS = ["1.0", "1.5", "2.0", "3.0b1"]
@@ -154,3 +155,23 @@ def test_it_gives_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     there += [candidate("p12", "1", "missing")]
     with pytest.raises(PluginError, match="no answer after 1000 versions tried"):
         resolve([Requirement("p0")], there)
+
+
+@pytest.mark.parametrize(
+    "text", ["a>=" + "1" * 5_000, "a===first", "a[x]", "a; python_version>'3'", "a @ https://x", "A", ""]
+)
+def test_a_requirement_is_a_name_and_versions(text: str) -> None:
+    """Anything more, or too much of it, is refused before it is compared with anything."""
+    with pytest.raises(ValueError, match=r"requirement|more than a name|compares texts|no plugin's name"):
+        requirement.parse(text)
+
+
+@given(st.text(max_size=12) | st.from_regex(r"a(===|[<>=!~]=|[<>])[0-9.*+!ab]{1,6}", fullmatch=True))
+def test_what_is_a_requirement_can_be_compared(text: str) -> None:
+    """With every version."""
+    try:
+        parsed = requirement.parse(text)
+    except ValueError:
+        return
+    assert satisfies(Version("1.5"), parsed) in {True, False}
+    assert satisfies(Version("3.0b1"), parsed, prereleases=True) in {True, False}
