@@ -31,9 +31,9 @@ from sark_opa.evaluation.plugin_set import PluginSet
 from sark_opa.evaluation.plugins import Plugins
 from sark_opa.logs import configure, get_logger
 from sark_opa.metrics import Metrics
+from sark_opa.sandbox import PluginHost
 from sark_opa.sandbox.capabilities.rate_windows import rate_windows
 from sark_opa.sandbox.doctor import Requirements
-from sark_opa.sandbox.recorded import RecordedHost
 from sark_opa.settings import Settings
 from sark_opa.storage.audit import SERVICE, AuditLog, Event
 from sark_opa.storage.ledger import PostgresLedger
@@ -179,7 +179,7 @@ async def _plugins(
     windows_url = settings.rate_window_url.get_secret_value() if settings.rate_window_url else "memory://"
     requirements = Requirements(settings.sandbox_min_level, settings.sandbox_require)
     async with rate_windows(windows_url) as windows:
-        host = RecordedHost(rate_windows=windows, requirements=requirements)
+        host = PluginHost(rate_windows=windows, requirements=requirements)
         await host.start()
         try:
             report = host.sandbox()

@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     )
     rate_window_url: SecretStr | None = Field(
         default=None,
-        description="Redis or Valkey URL of rate windows all replicas share; memory:// (the default): each process its own.",
+        description="Redis or Valkey URL of rate windows all replicas share; unset: each process has its own.",
     )
 
     sandbox_min_level: int = Field(

@@ -18,11 +18,11 @@ from typing import Any, Final
 from sark_opa.errors import ConflictError, PluginError, SarkError
 from sark_opa.logs import get_logger
 from sark_opa.metrics import Metrics
+from sark_opa.sandbox import PluginHost
 from sark_opa.sandbox.contract import PluginInfo
 from sark_opa.sandbox.packages import archive, manifest, package
 from sark_opa.sandbox.packages.manifest import Package
 from sark_opa.sandbox.packages.signature import Trust
-from sark_opa.sandbox.recorded import RecordedHost
 from sark_opa.storage.plugins import Head, PluginStore, Stored
 
 PYTHON: Final = "text/x-python"
@@ -80,7 +80,7 @@ class PluginSet:
         failing: those that could not be loaded, by name.
     """
 
-    def __init__(self, *, host: RecordedHost, store: PluginStore, metrics: Metrics, trust: Trust) -> None:
+    def __init__(self, *, host: PluginHost, store: PluginStore, metrics: Metrics, trust: Trust) -> None:
         self.host = host
         self.lock = asyncio.Lock()
         self.configured: dict[str, Configured] = {}
@@ -149,9 +149,9 @@ class PluginSet:
     async def load(
         self, found: Package, *, name: str, enabled: bool, record: Callable[[PluginInfo], Awaitable[None]]
     ) -> PluginInfo:
-        """As `RecordedHost.load_recorded`, counted."""
+        """As `PluginHost.load_package`, counted."""
         try:
-            info = await self.host.load_recorded(found, name=name, enabled=enabled, record=record)
+            info = await self.host.load_package(found, enabled=enabled, replace=True, name=name, record=record)
         except PluginError:
             self._metrics.plugin_load("refused")
             raise

@@ -192,7 +192,7 @@ def _service(port: int, data: Path, settings: Mapping[str, str], sockets: Path) 
         [sys.executable, "-m", "sark_opa", "serve"],
         environment=base_environment() | {"SARK_SOCKET_PATH": str(sockets / "service.sock"), **settings},
         log=data / "log" / "service.log",
-        ready=lambda: http_ready(port, "/readyz"),
+        ready=lambda: http_ready(port, "/healthz"),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,8 @@ from sark_opa.sandbox.spare import Spare
 from sark_opa.sandbox.spawner import Spawner
 from sark_opa.sandbox.stand_in import StandIn
 from sark_opa.sandbox.supervisor import Supervisor
+
+Record = Callable[[PluginInfo], Awaitable[None]]
 
 _NOTHING_KNOWN: Final[Mapping[str, Any]] = {}
 _default_limits: Final = Limits()
@@ -91,21 +93,33 @@ class PluginHost:
         async with self._changing:
             return await self._admit(Seat(self._supervisor(package), enabled, again))
 
-    async def load_package(self, package: Package, *, enabled: bool = True, replace: bool = False) -> PluginInfo:
+    async def load_package(
+        self,
+        package: Package,
+        *,
+        enabled: bool = True,
+        replace: bool = False,
+        name: str | None = None,
+        record: Record | None = None,
+    ) -> PluginInfo:
         """Load a plugin that was read already, as `load` does.
 
         Args:
             package: the plugin.
             enabled: whether it is asked.
             replace: whether it may replace a plugin of its name that came from somewhere else.
+            name: which it has to have; any when None.
+            record: is told what has been loaded once nothing speaks against it, and before it takes its place. When
+                it raises, what ran goes on.
 
         Raises:
-            PluginError: as `load`.
+            PluginError: as `load`, or it has another name.
             UnavailableError: as `load`.
+            SarkError: whatever `record` raises.
         """
         async with self._changing:
             seat = Seat(self._supervisor(package), enabled, lambda: package)
-            return await self._admit(seat, any_origin=replace)
+            return await self._admit(seat, any_origin=replace, name=name, record=record)
 
     async def register(
         self,
@@ -249,7 +263,9 @@ class PluginHost:
             raise SandboxError(refusal)
         return Supervisor(self._spare, package, self._limits, self._rate_windows)
 
-    async def _admit(self, seat: Seat, *, any_origin: bool = False, name: str | None = None) -> PluginInfo:
+    async def _admit(
+        self, seat: Seat, *, any_origin: bool = False, name: str | None = None, record: Record | None = None
+    ) -> PluginInfo:
         """Load it, and let it in if it may; what has run until then is not touched before."""
         member = seat.member
         if member.name:  # a sandboxed one says its name only once it is loaded
@@ -259,12 +275,14 @@ class PluginHost:
             await member.start()
             if name not in {None, member.name}:
                 raise PluginError(
-                    f"{member.origin}: {name} calls itself {member.name} now; unload {name} and load it anew",
+                    f"{member.origin}: it calls itself {member.name}; name it {name}, or load it as {member.name}",
                     path=member.origin,
                     field="name",
                 )
             replaced = self._roster.admissible(seat, any_origin=any_origin)
             with self._roster.expecting(seat):
+                if record is not None:
+                    await record(member.info())
                 if replaced is not None and isinstance(member, Supervisor) and isinstance(replaced.member, Supervisor):
                     await member.take_over(replaced.member)
             self._roster.put(seat)

@@ -7,39 +7,50 @@ import socket
 
 
 class Outbox:
-    """Writes what the socket takes at once, and the rest when it takes more."""
+    """Writes the first frame of a turn of the loop at once, and what follows in the same turn together.
+
+    What the socket does not take waits until it takes more. A single caller waits for nothing, and many at once share
+    a system call, which costs as much as all the rest of asking.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, connection: socket.socket) -> None:
         self._loop = loop
         self._connection = connection
         self._unsent = bytearray()
+        self._turn: asyncio.Handle | None = None
+        self._blocked = False
 
     def write(self, frame: bytes) -> None:
         """Send a frame after those before it. To a connection that is gone it goes nowhere: its reader tells that."""
-        if not self._unsent:
-            try:
-                sent = self._connection.send(frame)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                return
-            if sent == len(frame):
-                return
-            frame = frame[sent:]
-            self._loop.add_writer(self._connection, self._writable)
+        if self._turn is None and not self._blocked:
+            self._turn = self._loop.call_soon(self._end_of_turn)
+            frame = frame[self._sent(frame) :]
         self._unsent += frame
 
     def close(self) -> None:
         """Write no more."""
+        if self._turn is not None:
+            self._turn.cancel()
         self._loop.remove_writer(self._connection)
 
-    def _writable(self) -> None:
-        try:
-            sent = self._connection.send(self._unsent)
-        except BlockingIOError:
-            return
-        except OSError:
-            sent = len(self._unsent)
-        del self._unsent[:sent]
-        if not self._unsent:
+    def _end_of_turn(self) -> None:
+        self._turn = None
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._unsent:
+            del self._unsent[: self._sent(self._unsent)]
+        if self._unsent and not self._blocked:
+            self._blocked = True
+            self._loop.add_writer(self._connection, self._flush)
+        elif self._blocked and not self._unsent:
+            self._blocked = False
             self._loop.remove_writer(self._connection)
+
+    def _sent(self, data: bytes | bytearray) -> int:
+        try:
+            return self._connection.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            return len(data)

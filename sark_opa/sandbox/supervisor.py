@@ -156,9 +156,7 @@ class Supervisor:
 
     def info(self) -> PluginInfo:
         """What is to be known of it from outside."""
-        return info_of(
-            self, self._description, self._state_word(), self.package.source_digest, str(self.package.path)
-        )
+        return info_of(self, self._description, self._state_word(), self.package.source_digest, str(self.package.path))
 
     def ask(self, question: bytes, facts: bytes, deadline_at: float) -> Exchange:
         """Put one question; the exchange's future becomes an `Answer` or a `Failure`.

@@ -133,7 +133,7 @@ async def test_a_reloaded_plugin_keeps_its_name(shared_host, write_plugin):
     path = write_plugin(ALLOW)
     await shared_host.load(path)
     path.write_text(source_of(ALLOW, name="renamed"))
-    with pytest.raises(PluginError, match="written calls itself renamed now; unload written and load it anew"):
+    with pytest.raises(PluginError, match="it calls itself renamed; name it written, or load it as renamed"):
         await shared_host.reload("written")
     assert [verdict.plugin for verdict in await ask(shared_host)] == ["written"]
 

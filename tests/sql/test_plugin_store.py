@@ -13,8 +13,8 @@ from sark_opa.errors import DatabaseUnavailableError, MigrationError, PluginErro
 from sark_opa.evaluation.plugin_set import PYTHON, PluginSet
 from sark_opa.evaluation.plugins import Plugins
 from sark_opa.metrics import Metrics
+from sark_opa.sandbox import PluginHost
 from sark_opa.sandbox.packages.signature import TRUST_ALL
-from sark_opa.sandbox.recorded import RecordedHost
 from sark_opa.storage import tokens
 from sark_opa.storage.audit import Actor, AuditLog, Event
 from sark_opa.storage.plugins import PluginStore, Upload
@@ -177,7 +177,7 @@ async def test_an_account_that_is_refused_is_not_told_to_have_been_set(ledger, l
 @pytest.fixture
 async def plugins(store):
     """The use-cases with a host of their own; beside them the host."""
-    host = RecordedHost()
+    host = PluginHost()
     await host.start()
     running = PluginSet(host=host, store=store, metrics=Metrics(), trust=TRUST_ALL)
     await running.start([])
