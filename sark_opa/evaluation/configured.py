@@ -10,6 +10,7 @@ import yaml
 from sark_opa import bundled
 from sark_opa.errors import ConfigurationError
 from sark_opa.evaluation.plugin_set import Configured
+from sark_opa.sandbox.packages import manifest
 from sark_opa.sandbox.packages.signature import Trust, read_keys
 from sark_opa.settings import Settings
 
@@ -19,10 +20,11 @@ def plugins_of(settings: Settings) -> list[Configured]:
 
     Raises:
         ConfigurationError: there is no such plugin, or a configuration is nobody's.
+        PluginError: a plugin cannot be read.
     """
     configs = configs_of(settings.plugins_config_file)
     folders = [_folder(name) for name in settings.plugins]
-    plugins = [Configured(folder, configs.pop(folder.name, None)) for folder in folders]
+    plugins = [Configured(path, configs.pop(_name_of(path), None)) for path in folders]
     if configs:
         raise ConfigurationError(f"SARK_PLUGINS_CONFIG_FILE: {', '.join(sorted(configs))} is not among the plugins")
     return plugins
@@ -54,6 +56,12 @@ def trust_of(settings: Settings) -> Trust:
     keys = read_keys(settings.plugin_keys)
     unsigned = settings.plugin_unsigned or ("refuse" if keys else "allow")
     return Trust(keys, unsigned)
+
+
+def _name_of(path: Path) -> str:
+    """What its configuration is listed under: the manifest's name, or a single file's without its ending."""
+    found = manifest.read(path).manifest
+    return path.stem if found is None else found.name
 
 
 def _folder(name: str) -> Path:

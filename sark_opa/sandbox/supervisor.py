@@ -114,6 +114,7 @@ class Supervisor:
 
         Raises:
             PluginError: the plugin does not take the state.
+            UnavailableError: it has no process to take it.
         """
         if not (self._keeps_state and predecessor._keeps_state):
             return
@@ -121,7 +122,9 @@ class Supervisor:
             on_failure.push_async_callback(self.close)
             on_failure.callback(predecessor._resume)
             await predecessor._drained()
-            if predecessor._state is not None and self._process is not None:
+            if predecessor._state is not None:
+                if self._process is None:
+                    raise UnavailableError(f"{self.origin}: its process ended before it was handed its state")
                 await opening.restore(self._process, self.package, self._limits, predecessor._state)
             self._state = predecessor._state
             on_failure.pop_all()
@@ -152,7 +155,8 @@ class Supervisor:
             _log.warning("plugin_released", plugin=self.name)
             self._quarantine = None
             self._rests.end()
-            self._restart = self._loop.create_task(self._restarted())
+            if self._restart is None or self._restart.done():
+                self._restart = self._loop.create_task(self._restarted())
 
     def info(self) -> PluginInfo:
         """What is to be known of it from outside."""
@@ -184,11 +188,11 @@ class Supervisor:
             return GIVEN_UP
         if self._quarantine is not None:
             return self._quarantine
-        if self._rests.resting:
-            return self._rests.last_failure
         refusal = self._breaker.refusal()
         if refusal is not None:
             return refusal
+        if self._rests.resting:
+            return self._rests.last_failure
         count, count_bytes = len(self._waiting), self._waiting.size_bytes
         if self._process is not None:
             count, count_bytes = count + self._process.pending, count_bytes + self._process.pending_bytes

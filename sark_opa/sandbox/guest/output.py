@@ -61,7 +61,11 @@ class CapturedLog(logging.Handler):
         """Keep its message; of an exception only the type, since its text may quote a prompt."""
         if self._left <= 0 or len(self._lines) == protocol.LOG_LINES_MAX:
             return
-        message = record.getMessage()
+        try:
+            message = record.getMessage()[: self._left]
+        except (KeyError, TypeError, ValueError):  # its arguments do not fit its text
+            self.handleError(record)
+            return
         if record.exc_info and record.exc_info[0] is not None:
             message += f" ({record.exc_info[0].__name__})"
         message = message.encode("utf-8", "backslashreplace").decode()[: self._left]

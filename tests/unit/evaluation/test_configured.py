@@ -8,8 +8,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from sark_opa.bundled import folder
 from sark_opa.errors import ConfigurationError
 from sark_opa.evaluation.configured import configs_of, plugins_of, trust_of
+from sark_opa.kit.pack import pack
 from sark_opa.settings import Settings
 
 
@@ -43,6 +45,18 @@ def test_a_plugin_gets_its_part_of_the_configuration(tmp_path: Path) -> None:
     assert (other.path.name, other.config) == ("business_hours", None)
     with pytest.raises(ConfigurationError, match="rate_limit is not among the plugins"):
         plugins_of(settings(plugins="business_hours", plugins_config_file=file))
+
+
+def test_a_packed_plugin_s_configuration_is_under_its_own_name(tmp_path: Path) -> None:
+    """Whatever its file is called; a single file's is under the file's."""
+    _, archive = pack(folder("plugins") / "rate_limit")
+    (tmp_path / "rate_limit-2.0.0.sarkplugin").write_bytes(archive)
+    (tmp_path / "mine.py").write_text("")
+    file = tmp_path / "plugins.yaml"
+    file.write_text("rate_limit: {max_requests: 5}\nmine: {a: 1}\n")
+    names = f"{tmp_path}/rate_limit-2.0.0.sarkplugin,{tmp_path}/mine.py"
+    packed, single = plugins_of(settings(plugins=names, plugins_config_file=file))
+    assert (packed.config, single.config) == ({"max_requests": 5}, {"a": 1})
 
 
 def test_a_bundled_plugin_that_is_none_is_told_with_those_there_are() -> None:
