@@ -66,7 +66,7 @@ async def test_a_crash_forgets_no_call(shared_host, path):
     await shared_host.load(path)
     for number, do in enumerate(("crash", "crash after", "crash"), start=1):
         assert await said(shared_host) == ("ok", str(number))
-        assert (await said(shared_host, do=do))[0] in {"crashed", "ok"}
+        assert (await said(shared_host, do=do))[0] == "crashed"
     assert await said(shared_host) == ("ok", "limit")
     assert await said(shared_host, "somebody else") == ("ok", "1")
 
@@ -103,7 +103,7 @@ async def test_what_a_limit_cut_off_is_forgotten_and_was_denied(shared_host_with
 
 
 async def test_random_deaths_among_many_callers_never_let_a_fourth_call_through(host_with, path):
-    """Of hundreds of pipelined calls, a tenth of them deadly, each of 30 principals gets three, and no more."""
+    """Of hundreds of pipelined calls, one in thirty of them deadly, each of 30 principals gets three, and no more."""
     host = await host_with(breaker_failures=100_000)
     await host.load(path)
     chance = random.Random(11)
@@ -243,12 +243,10 @@ async def test_a_snapshot_of_the_largest_size_travels_with_the_largest_answer(sh
     path.write_text(
         source(
             "import logging\n"
-            "logging.getLogger().warning('\\u20ac' * 5_000)\n"
-            "print('\\u20ac' * 5_000)\n"
-            "return PolicyDecision(True, 'x' * 1024, {'a': 'x' * (16_384 - 6), 'length': len(self.config['s'])}"
-            " if 's' in self.config and not self.config.get('big') else {'a': 'x' * (16_384 - 6)})",
+            "logging.warning('\\U0001f600' * 5_000)\n"
+            "print('\\U0001f600' * 5_000)\n"
+            "return PolicyDecision(True, 'x' * 1024, {'a': 'x' * (16_384 - 6)})",
             "return 'x' * (65_536 - 5)",
-            "self.config['s'] = state",
         )
     )
     await shared_host.load(path)
