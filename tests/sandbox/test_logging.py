@@ -118,14 +118,21 @@ time.sleep(60)
 
 
 @pytest.mark.parametrize(
-    "logged",
-    ["[['info', 'x']] * 21", "[['info', 'x' * 2_049]] * 2", "[['shout', 'x']]", "[['info', 5]]", "'text'"],
+    ("logged", "reason"),
+    [
+        ("[['info', 'x']] * 21", "Expected `array` of length <= 20"),
+        ("[['info', 'x' * 2_049]] * 2", "it logged more than 4096 characters"),
+        ("[['shout', 'x']]", "Invalid enum value 'shout'"),
+        ("[['info', 5]]", "Expected `str`, got `int`"),
+        ("'text'", "Expected `array`, got `str`"),
+    ],
 )
-async def test_more_or_other_than_may_be_logged_is_a_violation(shared_host, write_plugin, logged):
+async def test_more_or_other_than_may_be_logged_is_a_violation(shared_host, write_plugin, logged, reason):
     """The service counts itself: the process only says what it likes."""
     body = FORGED.replace("LOGGED", logged)
     await shared_host.load(write_plugin(body))
     with structlog.testing.capture_logs() as lines:
         (verdict,) = await ask(shared_host)
     assert (verdict.status, verdict.allowed) == ("violation", False)
+    assert reason in verdict.reason
     assert lines_of(lines) == []
