@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -19,9 +17,9 @@ import sark_opa
 from sark_opa.api import application
 from sark_opa.api.access import Keyring
 from sark_opa.api.services import Services
+from sark_opa.background import repeating
 from sark_opa.budget.ledger import Ledger
 from sark_opa.cost import Costing, load_overlay
-from sark_opa.errors import ConfigurationError, SarkError
 from sark_opa.evaluation.accounts import Accounts
 from sark_opa.evaluation.configured import plugins_of, trust_of
 from sark_opa.evaluation.evaluator import Evaluator
@@ -29,6 +27,7 @@ from sark_opa.evaluation.holds import Holds
 from sark_opa.evaluation.load import HostLoad
 from sark_opa.evaluation.plugin_set import PluginSet
 from sark_opa.evaluation.plugins import Plugins
+from sark_opa.listeners import listen_tcp, listen_unix, remove_socket
 from sark_opa.logs import configure, get_logger
 from sark_opa.metrics import Metrics
 from sark_opa.sandbox import PluginHost
@@ -42,8 +41,6 @@ from sark_opa.storage.pool import open_pool
 from sark_opa.storage.tokens import active
 
 _log = get_logger("sark_opa.app")
-_BACKLOG = 2_048
-"""Connections that may wait to be accepted; they may from the moment the service says that it is ready."""
 _EXPIRED_ROWS_MAX = 1_000
 _KEEP_ALIVE_S = 120
 """Longer than OPA keeps an idle connection (90 s), so that it is never the service that hangs up under a question."""
@@ -80,10 +77,10 @@ async def _serve(settings: Settings) -> None:
         )
         path = settings.socket_path
         with ExitStack() as listeners:
-            sockets = [listeners.enter_context(_listen_tcp(settings.host, settings.port))]
+            sockets = [listeners.enter_context(listen_tcp(settings.host, settings.port))]
             if path is not None:
-                sockets.append(listeners.enter_context(_listen_unix(path, int(settings.socket_mode, 8))))
-                listeners.callback(_remove_socket, path, path.stat().st_ino)
+                sockets.append(listeners.enter_context(listen_unix(path, int(settings.socket_mode, 8))))
+                listeners.callback(remove_socket, path, path.stat().st_ino)
             _log.info("ready", host=settings.host, port=sockets[0].getsockname()[1], socket=str(path or ""))
             await _Server(config).serve(sockets=sockets)
 
@@ -133,7 +130,7 @@ async def services_of(settings: Settings, metrics: Metrics) -> AsyncIterator[Ser
             keyring.replace(await active(pool))
 
         await stack.enter_async_context(
-            _repeating(
+            repeating(
                 [
                     ("refresh tokens", settings.token_refresh_s, refresh_tokens),
                     ("follow plugins", settings.plugin_refresh_s, plugins.sync),
@@ -206,72 +203,3 @@ async def _expire_holds(ledger: Ledger, metrics: Metrics) -> None:
     while ended >= _EXPIRED_ROWS_MAX:  # there may be more
         ended = await ledger.expire(rows_max=_EXPIRED_ROWS_MAX)
         metrics.ended("expired", ended)
-
-
-@asynccontextmanager
-async def _repeating(jobs: Sequence[tuple[str, float, Callable[[], Awaitable[None]]]]) -> AsyncIterator[None]:
-    """Repeat each job at its interval until the end; a failure is logged and tried again at the next turn."""
-
-    async def repeat(name: str, interval_s: float, job: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            await asyncio.sleep(interval_s)
-            try:
-                await job()
-            except SarkError as error:
-                _log.warning("background_job_failed", job=name, code=error.code, error=error.message)
-            except Exception as error:  # noqa: BLE001  # a process edge: a job that ends for good would be missed by nobody
-                _log.exception("background_job_crashed", job=name, error=type(error).__name__)
-
-    tasks = [asyncio.create_task(repeat(*job), name=job[0]) for job in jobs]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _listen_tcp(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise ConfigurationError(f"cannot listen on {host}:{port} (SARK_HOST, SARK_PORT): {error.strerror}") from error
-    return listener
-
-
-def _listen_unix(path: Path, mode: int) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # The mode has to hold from the first moment on, so it is the umask's doing and not a later chmod's.
-    before = os.umask(0o777 & ~mode)
-    try:
-        _clear_stale(path)
-        listener.bind(str(path))
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise ConfigurationError(f"cannot listen on {path} (SARK_SOCKET_PATH): {error}") from error
-    finally:
-        os.umask(before)
-    return listener
-
-
-def _clear_stale(path: Path) -> None:
-    # A service that was killed leaves its socket behind. Nothing else is in the way by mistake, so nothing else goes.
-    if not path.is_socket():
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-
-
-def _remove_socket(path: Path, made: int) -> None:
-    # Another service may have taken the place over while this one finished its requests.
-    if path.is_socket() and path.stat().st_ino == made:
-        path.unlink(missing_ok=True)

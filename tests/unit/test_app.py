@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from sark_opa import app
+from sark_opa import app, background, listeners
 from sark_opa.errors import ConfigurationError, DatabaseUnavailableError
 from sark_opa.metrics import Metrics
 
@@ -41,7 +41,7 @@ async def test_a_job_goes_on_whatever_it_raises(error: Exception, event: str, le
             enough.set()
 
     with structlog.testing.capture_logs() as lines:
-        async with app._repeating([("failing", 0.001, failing), ("other", 0.001, other)]):
+        async with background.repeating([("failing", 0.001, failing), ("other", 0.001, other)]):
             await asyncio.wait_for(enough.wait(), 10)
     told = [line for line in lines if line["job"] == "failing"]
     assert {(line["event"], line["log_level"]) for line in told} == {(event, level)}
@@ -56,7 +56,7 @@ async def test_jobs_end_with_the_service() -> None:
         began.set()
         await asyncio.sleep(600)
 
-    async with app._repeating([("long", 0, long)]):
+    async with background.repeating([("long", 0, long)]):
         await began.wait()
     assert [task for task in asyncio.all_tasks() if task.get_name() == "long"] == []
 
@@ -95,23 +95,23 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("mode", [0o600, 0o660, 0o666])
 def test_a_socket_has_its_mode_from_the_start(place: Path, mode: int) -> None:
     """Whatever the umask."""
-    with app._listen_unix(place, mode):
+    with listeners.listen_unix(place, mode):
         assert stat.S_IMODE(place.stat().st_mode) == mode
 
 
 def test_the_socket_of_a_dead_service_is_replaced(place: Path) -> None:
     """One that was killed leaves it behind."""
-    app._listen_unix(place, 0o600).close()
+    listeners.listen_unix(place, 0o600).close()
     assert place.is_socket()
-    with app._listen_unix(place, 0o600), socket.socket(socket.AF_UNIX) as caller:
+    with listeners.listen_unix(place, 0o600), socket.socket(socket.AF_UNIX) as caller:
         caller.connect(str(place))
 
 
 def test_the_socket_of_a_living_service_is_left_to_it(place: Path) -> None:
     """The second one says that it is taken, instead of taking OPA's questions away in silence."""
-    with app._listen_unix(place, 0o600):
+    with listeners.listen_unix(place, 0o600):
         with pytest.raises(ConfigurationError, match="SARK_SOCKET_PATH"):
-            app._listen_unix(place, 0o600)
+            listeners.listen_unix(place, 0o600)
         with socket.socket(socket.AF_UNIX) as caller:
             caller.connect(str(place))
 
@@ -121,23 +121,23 @@ def test_what_is_no_socket_is_never_removed(place: Path, make: Callable[[Path], 
     """A mistyped path costs nobody a file."""
     make(place)
     with pytest.raises(ConfigurationError, match="SARK_SOCKET_PATH"):
-        app._listen_unix(place, 0o600)
+        listeners.listen_unix(place, 0o600)
     assert place.exists()
     assert not place.is_socket()
 
 
 def test_a_service_removes_its_own_socket_only(place: Path) -> None:
     """Another one may have taken the place over while it finished."""
-    first = app._listen_unix(place, 0o600)
+    first = listeners.listen_unix(place, 0o600)
     made = place.stat().st_ino
     kept = Path("first.sock")
     place.rename(kept)  # so that the number is not given out again
-    with first, app._listen_unix(place, 0o600):
-        app._remove_socket(place, made)
+    with first, listeners.listen_unix(place, 0o600):
+        listeners.remove_socket(place, made)
         assert place.is_socket()
-        app._remove_socket(place, place.stat().st_ino)
+        listeners.remove_socket(place, place.stat().st_ino)
         assert not place.exists()
-        app._remove_socket(place, made)
+        listeners.remove_socket(place, made)
 
 
 def test_a_port_that_is_taken_is_named() -> None:
@@ -147,4 +147,4 @@ def test_a_port_that_is_taken_is_named() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=f"{port}.*SARK_PORT"):
-            app._listen_tcp("127.0.0.1", port)
+            listeners.listen_tcp("127.0.0.1", port)

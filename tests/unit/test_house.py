@@ -15,7 +15,7 @@ LINES_MAX = 300
 FUNCTION_LINES_MAX = 70
 EDGES = {
     "sark_opa/api/edge.py",  # an HTTP request
-    "sark_opa/app.py",  # a background loop
+    "sark_opa/background.py",  # a background job
     "sark_opa/sandbox/guest/worker.py",  # a plugin's code
     "sark_opa/sandbox/guest/zygote.py",  # a forked child
     "sark_opa/sandbox/in_process.py",  # an operator's object

@@ -1,0 +1,1 @@
+-- Limits for a while, and tokens that may split a budget.

@@ -1,0 +1,1 @@
+-- Revisions of the price book, and re-ratings of what was charged.

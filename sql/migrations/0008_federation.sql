@@ -1,0 +1,1 @@
+-- Spend statements of other organisations, and calls across organisations.
