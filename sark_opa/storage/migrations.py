@@ -3,6 +3,10 @@
 Files in `sql/migrations` are applied once, in order, and never edited afterwards: their SHA-256 is kept. Files in
 `sql/functions` are applied again whenever they differ from what was applied last. All of it is one transaction, so
 a failure leaves the schema as it was; an advisory lock lets replicas start at once.
+
+What a server can do decides its tier: `plain` PostgreSQL, TimescaleDB under its Apache licence (`apache`) or under its
+community licence (`tsl`). A migration is `NNNN_name.sql`, followed by `NNNN_name.{tier}.sql` where the tiers differ.
+The tier is decided once, when the database is set up, and kept in `sark.storage`.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, LiteralString
+from typing import Any, Final, Literal, LiteralString, cast, get_args
 
 import psycopg
 
@@ -22,12 +26,13 @@ from sark_opa.errors import MigrationError
 from sark_opa.storage import queries
 from sark_opa.storage.pool import Connection, Pool
 
-_FILE_NAME: Final = re.compile(r"(?P<number>\d{4})_[a-z0-9_]+\.sql")
+Tier = Literal["plain", "apache", "tsl"]
+_FILE_NAME: Final = re.compile(r"(?P<number>\d{4})_[a-z0-9_]+(\.(?P<tier>plain|apache|tsl))?\.sql")
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file of `sql/migrations`."""
+    """One number of `sql/migrations`, as one tier gets it."""
 
     number: int
     name: str
@@ -35,30 +40,39 @@ class Migration:
     checksum: str
 
 
-def read(folder: Path) -> list[Migration]:
-    """The migrations of a folder, in order.
+def read(folder: Path, tier: Tier) -> list[Migration]:
+    """The migrations of a folder for a tier, in order.
 
     Raises:
-        MigrationError: a file's name is not `NNNN_name.sql`, or the numbers are not 1, 2, 3 …
+        MigrationError: a file's name is not `NNNN_name.sql` or `NNNN_name.{tier}.sql`, a tier is missing where another
+            one has a file, or the numbers are not 1, 2, 3 …
     """
-    found = []
+    found: dict[str, dict[str | None, LiteralString]] = {}
     for file in sorted(folder.glob("*.sql")):
         match = _FILE_NAME.fullmatch(file.name)
         if match is None:
-            raise MigrationError(f"{file.name}: a migration is called NNNN_name.sql")
-        sql = _text(file)
-        found.append(Migration(int(match["number"]), file.stem, sql, _checksum(sql)))
-    if [migration.number for migration in found] != list(range(1, len(found) + 1)):
+            raise MigrationError(f"{file.name}: a migration is called NNNN_name.sql or NNNN_name.{{tier}}.sql")
+        found.setdefault(file.name.partition(".")[0], {})[match["tier"]] = _text(file)
+    if [int(name[:4]) for name in sorted(found)] != list(range(1, len(found) + 1)):
         raise MigrationError(f"the migrations in {folder} are not numbered 1, 2, 3 …")
-    return found
+    return [_migration(name, texts, tier) for name, texts in sorted(found.items())]
 
 
-async def migrate(pool: Pool, sql: Path | None = None) -> list[str]:
+def _migration(name: str, texts: dict[str | None, LiteralString], tier: Tier) -> Migration:
+    tiers = set(texts) - {None}
+    if tiers and len(tiers) < len(get_args(Tier)):
+        raise MigrationError(f"{name}: a migration with a file for one tier has one for each")
+    sql: LiteralString = "\n".join(texts[part] for part in (None, tier) if part in texts)
+    return Migration(int(name[:4]), name, sql, _checksum(sql))
+
+
+async def migrate(pool: Pool, sql: Path | None = None, *, tier: Tier | None = None) -> list[str]:
     """Apply what is missing; safe when several processes do it at once.
 
     Args:
         pool: on the database, as a role that may create a schema.
         sql: the folder with `migrations` and `functions`; the bundled one unless given.
+        tier: for a database that has none yet, instead of the highest one its server can have.
 
     Returns:
         The names of the migrations applied now; `functions` when those were applied again.
@@ -69,14 +83,16 @@ async def migrate(pool: Pool, sql: Path | None = None) -> list[str]:
         DatabaseUnavailableError: the database does not answer.
     """
     folder = sql or bundled.folder("sql")
-    migrations = read(folder / "migrations")
     functions = [_text(file) for file in sorted((folder / "functions").glob("*.sql"))]
     statements = queries.load("migrations")
     async with pool.connection() as connection:
         await connection.execute(statements["set_timeouts"])
         try:
-            async with _locked(connection, statements), connection.transaction():
-                return await _apply(connection, migrations, functions, statements)
+            async with _locked(connection, statements):
+                found = await _tier(connection, statements, tier)
+                migrations = read(folder / "migrations", found)
+                async with connection.transaction():
+                    return await _apply(connection, migrations, functions, statements)
         finally:
             if not connection.closed:
                 await connection.execute(statements["reset_timeouts"])
@@ -90,6 +106,34 @@ async def _locked(connection: Connection, statements: dict[str, LiteralString]) 
     finally:
         if not connection.closed:
             await connection.execute(statements["unlock"])
+
+
+async def _tier(connection: Connection, statements: dict[str, LiteralString], wanted: Tier | None) -> Tier:
+    """What this database is, or will be: it is decided once."""
+    (exists,) = await _row(connection, statements["is_set_up"])
+    if exists:
+        (kept,) = await _row(connection, statements["kept_tier"])
+        if wanted not in {None, kept}:
+            raise MigrationError(f"this database is of tier {kept}, and stays it; a new one may be of tier {wanted}")
+        return cast("Tier", kept)
+    if wanted != "plain":
+        (may_create,) = await _row(connection, statements["may_create_timescaledb"])
+        if may_create:
+            # Before the transaction and alone in it: the extension wants to be the first thing a session loads.
+            await connection.execute(statements["create_timescaledb"])
+    (highest,) = await _row(connection, statements["highest_tier"])
+    tiers = get_args(Tier)
+    if wanted is not None and tiers.index(wanted) > tiers.index(highest):
+        raise MigrationError(
+            f"this server can be of tier {highest} at most; {wanted} needs TimescaleDB and its licence"
+        )
+    return wanted or cast("Tier", highest)
+
+
+async def _row(connection: Connection, query: LiteralString) -> tuple[Any, ...]:
+    row = await (await connection.execute(query)).fetchone()
+    assert row is not None  # noqa: S101  # these queries always give one
+    return row
 
 
 async def _apply(

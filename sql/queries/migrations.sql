@@ -14,6 +14,37 @@ select pg_advisory_lock(7308895158395168115);
 -- Let the next process look.
 select pg_advisory_unlock(7308895158395168115);
 
+-- name: is_set_up
+-- Whether the tier has been decided.
+select to_regclass('sark.storage') is not null;
+
+-- name: kept_tier
+-- The tier that was decided on.
+select tier from sark.storage;
+
+-- name: may_create_timescaledb
+-- Whether TimescaleDB is loaded and allowed, but not in this database yet.
+select
+  coalesce(current_setting('shared_preload_libraries', true), '') ~ '\mtimescaledb\M'
+  and exists (select from pg_available_extensions where name = 'timescaledb' and installed_version is null)
+  and (
+    (select rolsuper from pg_roles where rolname = current_user)
+    or has_database_privilege(current_database(), 'create')
+      and exists (select from pg_available_extension_versions where name = 'timescaledb' and trusted)
+  );
+
+-- name: create_timescaledb
+-- Bring TimescaleDB into this database.
+create extension if not exists timescaledb;
+
+-- name: highest_tier
+-- What this database can be. That functions exist proves nothing: the licence refuses when they are called.
+select case
+  when not exists (select from pg_extension where extname = 'timescaledb') then 'plain'
+  when current_setting('timescaledb.license', true) = 'timescale' then 'tsl'
+  else 'apache'
+end;
+
 -- name: create_schema
 -- Everything of sark-opa lives here.
 create schema if not exists sark;

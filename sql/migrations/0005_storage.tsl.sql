@@ -1,0 +1,21 @@
+-- Chunks of a week each, kept as columns when they are a month old.
+insert into sark.storage (tier) values ('tsl');
+
+-- The older form of the call, which every version knows.
+select create_hypertable('sark.cost_tracking', 'time', chunk_time_interval => interval '7 days',
+  create_default_indexes => false, migrate_data => true);
+
+alter table sark.cost_tracking set (
+  timescaledb.compress, timescaledb.compress_segmentby = 'org', timescaledb.compress_orderby = 'principal_id, time desc'
+);
+
+-- The names changed with version 2.18; the old ones go with one of the next.
+do $$
+begin
+  if (select string_to_array(split_part(extversion, '-', 1), '.')::integer[] >= array[2, 18]
+      from pg_extension where extname = 'timescaledb') then
+    call add_columnstore_policy('sark.cost_tracking', after => interval '30 days');
+  else
+    perform add_compression_policy('sark.cost_tracking', interval '30 days');
+  end if;
+end $$;
