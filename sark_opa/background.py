@@ -14,10 +14,10 @@ _log: Final = get_logger("sark_opa.background")
 
 
 @asynccontextmanager
-async def repeating(jobs: Sequence[tuple[str, float, Callable[[], Awaitable[None]]]]) -> AsyncIterator[None]:
+async def repeating(jobs: Sequence[tuple[str, float, Callable[[], Awaitable[object]]]]) -> AsyncIterator[None]:
     """Repeat each job at its interval until the end; a failure is logged and tried again at the next turn."""
 
-    async def repeat(name: str, interval_s: float, job: Callable[[], Awaitable[None]]) -> None:
+    async def repeat(name: str, interval_s: float, job: Callable[[], Awaitable[object]]) -> None:
         while True:
             await asyncio.sleep(interval_s)
             try:

@@ -26,8 +26,8 @@ _RESTORED: Final = -1
 class Storage:
     """How a database keeps charges.
 
-    `unfolded_rows` are charges that are not in the summaries yet, counted up to 100,000; `fold_age_s` seconds since
-    they were last brought up to date, by the database's clock.
+    `unfolded_rows` are charges that are not in the summaries yet, `unfolded_age_s` the seconds since the first of them
+    was recorded, by the database's clock: a transaction that is left open holds the summaries back.
     """
 
     tier: str
@@ -35,8 +35,8 @@ class Storage:
     compress_after_days: int
     charges_kept_from: datetime | None
     folded_at: datetime
-    fold_age_s: float
     unfolded_rows: int
+    unfolded_age_s: float
     timescaledb: str | None
 
 

@@ -21,12 +21,14 @@ select sark.drop_holds_v1(%(rows_max)s::integer);
 -- name: storage
 -- How this database keeps charges, and how far the summaries are behind.
 select s.tier, s.keep_charges_days, s.compress_after_days, nullif(s.charges_kept_from, '-infinity'), m.folded_at,
-  greatest(0, extract(epoch from clock_timestamp() - m.folded_at))::double precision as fold_age_s,
-  (select count(*) from (
-    select from sark.cost_tracking t where t.xid >= m.xid and t.recorded_at >= m.recorded_from limit 100000
-  ) r) as unfolded_rows,
-  (select extversion from pg_extension where extname = 'timescaledb') as timescaledb
-from sark.storage s, sark.fold_mark m;
+  u.rows, coalesce(extract(epoch from clock_timestamp() - u.since), 0)::double precision,
+  (select extversion from pg_extension where extname = 'timescaledb')
+from sark.storage s
+cross join sark.fold_mark m
+cross join lateral (
+  select count(*) as rows, min(t.recorded_at) as since from sark.cost_tracking t
+  where t.xid >= m.xid and t.recorded_at >= m.recorded_from
+) u;
 
 -- name: keep_charges_days
 -- Set for how long charges are kept; null: for ever.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from fixtures.database import hold_request, org, settlement
 
-from sark_opa.budget.ledger import Account
+from sark_opa.budget.ledger import Account, Attribution
 from sark_opa.errors import DatabaseUnavailableError
-from sark_opa.storage import queries
+from sark_opa.storage import queries, upkeep
 from sark_opa.storage.verify import verify, verify_url
 
 pytestmark = pytest.mark.anyio
@@ -72,26 +72,46 @@ BROKEN = {
             "in no month window of acme",
         ),
     ],
+    "I5_summed_is_charged": [
+        (
+            "update sark.daily_costs set actual_nanousd = 3 where dimension = 'principal'",
+            "principal ada on 2024-05-15: the summary has 3 charges of 3, there are 3 of 29",
+        ),
+        ("delete from sark.daily_costs where dimension = 'tag'", "tag env on 2024-05-15: the summary has 0 charges"),
+        ("update sark.daily_costs set output_tokens = 1 where dimension = 'model'", "model openai/gpt-4o on"),
+        (
+            "insert into sark.daily_costs select 'acme', 'resource', 'x', '2024-05-15', 0, 0, 0, 0, 0, 0, 0",
+            "resource x on",
+        ),
+        ("delete from sark.cost_tracking where request_id = 'direct'", "org  on 2024-05-16: the summary has"),
+    ],
+    "I5_errors_are_counted": [
+        ("update sark.daily_estimate_errors set charges = 5", "counted 5 times, charged 1 times"),
+        ("delete from sark.daily_estimate_errors", "counted 0 times"),
+    ],
     "I9_never_edited": [
+        ("update sark.cost_tracking set actual_nanousd = -9 where kind = 'reversal'", "the reversal of 9"),
+        ("update sark.cost_tracking set kind = 'charge' where kind = 'expiry'", "has no expiry entry of that amount"),
+    ],
+    "I9_guarded": [
         (
             "alter table sark.cost_tracking disable trigger cost_tracking_append_only",
             "append_only on sark.cost_tracking",
         ),
         ("drop trigger cost_tracking_no_truncate on sark.cost_tracking", "cost_tracking_no_truncate"),
         ("alter table sark.cost_tracking enable replica trigger cost_tracking_append_only", "missing or disabled"),
-        ("update sark.cost_tracking set actual_nanousd = -9 where kind = 'reversal'", "the reversal of 9"),
-        ("update sark.cost_tracking set kind = 'charge' where kind = 'expiry'", "has no expiry entry of that amount"),
     ],
 }
 
 
 @pytest.fixture
-async def busy(timed, clock):
+async def busy(timed, clock, pool):
     """Yesterday's and today's holds in all states, on three levels."""
     await timed.put_account(org(daily_limit_nanousd=1_000, monthly_limit_nanousd=1_000))
     await timed.put_account(Account("acme/team/ml", "acme", enforcement="soft"))
+    tagged = Attribution("ada", "openai", "chat.completions", "openai", "gpt-4o", tags={"env": "prod"})
     for request_id in ("yesterday", "late", "settled"):
-        await timed.hold(hold_request(request_id, 10, team="ml"))
+        await timed.hold(hold_request(request_id, 10, team="ml", attribution=tagged))
     clock.move(hours=1)
     await timed.extend("acme", "settled", 100_000)
     assert await timed.expire() == 2
@@ -105,6 +125,7 @@ async def busy(timed, clock):
     clock.move(hours=1)
     assert await timed.expire() == 1
     await timed.charge(hold_request("direct", 5), settlement("direct", 5))
+    await upkeep.fold(pool)
     return timed
 
 
