@@ -1,6 +1,11 @@
 """Who may do what: roles by bearer token, and by the unix socket's file mode.
 
 Tokens are random, so their SHA-256 is kept and compared; the plain text exists only with its holder.
+
+A token may be for one account and all below it (`Actor.account`, None: everything). Such a token is let in only where
+a route says `scoped=True`, and that route then keeps it within its account: `require_org` for what belongs to an org,
+or by asking for no more than `request.state.actor.account` (an account of the budget tree) and what lies below it. In
+a charge that is `account = any (path)`; above the charges it is the dimension `account` of a summary.
 """
 
 from __future__ import annotations
@@ -14,13 +19,14 @@ from fastapi import Request
 from sark_opa.errors import ForbiddenError, UnauthenticatedError, UnavailableError
 from sark_opa.storage.audit import Actor
 
-Role = Literal["facts", "settle", "report", "admin"]
+Role = Literal["facts", "settle", "report", "budget", "admin"]
 
 _GRANTS: Final[Mapping[str, frozenset[Role]]] = {
     "facts": frozenset({"facts"}),
     "settle": frozenset({"settle"}),
     "report": frozenset({"report"}),
-    "admin": frozenset({"facts", "settle", "report", "admin"}),
+    "budget": frozenset({"budget", "report"}),
+    "admin": frozenset({"facts", "settle", "report", "budget", "admin"}),
 }
 _SOCKET: Final = Actor("socket", "facts")
 
@@ -52,12 +58,16 @@ def _over_socket(request: Request) -> bool:
     return server is not None and server[1] is None
 
 
-def allow(*roles: Role) -> Callable[[Request], Awaitable[None]]:
+def allow(*roles: Role, scoped: bool = False) -> Callable[[Request], Awaitable[None]]:
     """A dependency that lets callers with any of `roles` pass, and notes who they are in `request.state.actor`.
+
+    Args:
+        roles: any of these will do.
+        scoped: tokens that are for one account are let in, too; the route keeps them within it.
 
     Raises (when called):
         UnauthenticatedError: no token, or one that is not active.
-        ForbiddenError: the token's role may not do this.
+        ForbiddenError: the token's role may not do this, or the token is for one account and this is not.
     """
     wanted = frozenset(roles)
 
@@ -79,5 +89,18 @@ def allow(*roles: Role) -> Callable[[Request], Awaitable[None]]:
             raise ForbiddenError(
                 f"a token of role {holder.role} may not do this; it takes one of {', '.join(sorted(roles))}"
             )
+        if holder.account is not None and not scoped:
+            raise ForbiddenError(f"this token is for {holder.account} alone, and this is about more than one account")
 
     return check
+
+
+def require_org(request: Request, org: str) -> None:
+    """Let pass what is about an org: everybody but those whose token is for another org, or for a part of this one.
+
+    Raises:
+        ForbiddenError: the token is for another org, or for a part of this one.
+    """
+    account = request.state.actor.account
+    if account is not None and account != org:
+        raise ForbiddenError(f"this token is for {account}, and this is about {org}", account=account)

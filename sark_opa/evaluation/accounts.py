@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Literal
 
 import msgspec
-from pydantic import StringConstraints, field_validator
 
-from sark_opa.budget.ledger import Account, Ledger
-from sark_opa.errors import InvalidInputError
+from sark_opa.budget.desired import AccountName, DefaultLimits, LimitUsd, Zone, nanousd_or_none
+from sark_opa.budget.ledger import Account, AccountWindow, Enforcement, Ledger
+from sark_opa.errors import InvalidInputError, UnknownAccountError
 from sark_opa.evaluation.facts import AccountFact, usd_or_none
-from sark_opa.evaluation.question import AmountUsd, Strict
-from sark_opa.money import from_usd
+from sark_opa.evaluation.question import Strict
+from sark_opa.storage.accounts import AccountStore, Edit
 from sark_opa.storage.audit import Actor, Event
-
-AccountName = Annotated[
-    str,
-    StringConstraints(
-        max_length=400, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[a-z][a-z0-9_-]{0,31}/[^\x00-\x1f\x7f]{1,256})?$"
-    ),
-]
-Enforcement = Literal["hard", "soft", "warn", "shadow"]
-
-
-class DefaultLimits(Strict):
-    """Limits of a principal created on the spot."""
-
-    daily_limit_usd: AmountUsd | None = None
-    monthly_limit_usd: AmountUsd | None = None
-    enforcement: Enforcement = "hard"
 
 
 class AccountBody(Strict):
@@ -40,23 +23,14 @@ class AccountBody(Strict):
     """
 
     parent: AccountName | None = None
-    daily_limit_usd: AmountUsd | None = None
-    monthly_limit_usd: AmountUsd | None = None
-    timezone: str = "UTC"
+    daily_limit_usd: LimitUsd | None = None
+    monthly_limit_usd: LimitUsd | None = None
+    timezone: Zone = "UTC"
     enforcement: Enforcement = "hard"
     on_expiry: Literal["charge", "release"] | None = None
     unknown_principals: Literal["create", "deny"] = "deny"
     default_limits: DefaultLimits = DefaultLimits()
     currency: Literal["USD"] = "USD"
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(f"{value!r} is no IANA time zone, such as Europe/Paris") from error
-        return value
 
 
 class DefaultLimitsAnswer(msgspec.Struct, frozen=True):
@@ -108,59 +82,82 @@ class StatusAnswer(msgspec.Struct, frozen=True):
     accounts: tuple[AccountFact, ...]
 
 
-def _nanousd(usd: Decimal | None) -> int | None:
-    return None if usd is None else from_usd(usd)
-
-
 class Accounts:
     """The use-cases behind `/v1/accounts`."""
 
-    def __init__(self, *, ledger: Ledger, deadline_s: float) -> None:
+    def __init__(self, *, ledger: Ledger, store: AccountStore, deadline_s: float) -> None:
         self._ledger = ledger
+        self._store = store
         self._deadline_s = deadline_s
 
     async def put(self, name: str, body: AccountBody, actor: Actor) -> tuple[AccountAnswer, bool]:
         """Create or replace an account's settings, which is audited; the flag is True when it is new.
 
+        Who splits the budget of one account edits what lies below it; what states no parent is put directly below.
+
         Raises:
             InvalidInputError: an org with a parent, a parent in another org, a cycle.
             UnknownAccountError: the parent is not registered.
+            ForbiddenError: not below the account whose budget the actor splits, or treated more mildly than its parent.
+            SplitExceededError: the limits directly below that account would exceed its own.
         """
         org, *rest = name.split("/", 1)
         if not rest and body.parent is not None:
             raise InvalidInputError("parent: an org has none", path="parent")
-        limits = body.default_limits
-        account, created = await self._ledger.put_account(
-            Account(
-                name=name,
-                parent=(body.parent or org) if rest else None,
-                daily_limit_nanousd=_nanousd(body.daily_limit_usd),
-                monthly_limit_nanousd=_nanousd(body.monthly_limit_usd),
-                timezone=body.timezone,
-                enforcement=body.enforcement,
-                on_expiry=body.on_expiry,
-                unknown_principals=body.unknown_principals,
-                default_daily_limit_nanousd=_nanousd(limits.daily_limit_usd),
-                default_monthly_limit_nanousd=_nanousd(limits.monthly_limit_usd),
-                default_enforcement=limits.enforcement,
-            ),
-            audit_event=Event(actor, "account.put", name, details=body.model_dump()).json(),
-        )
+        settings = self._settings(name, body, (body.parent or actor.account or org) if rest else None)
+        event = Event(actor, "account.put", name, details=body.model_dump())
+        if actor.account is None:
+            account, created = await self._ledger.put_account(settings, audit_event=event.json())
+        else:
+            ((account, created),) = await self._store.edit([Edit(name, settings, event=event)], within=actor.account)
         return AccountAnswer.of(account), created
 
-    async def get(self, name: str) -> AccountAnswer:
+    @staticmethod
+    def _settings(name: str, body: AccountBody, parent: str | None) -> Account:
+        limits = body.default_limits
+        return Account(
+            name=name,
+            parent=parent,
+            daily_limit_nanousd=nanousd_or_none(body.daily_limit_usd),
+            monthly_limit_nanousd=nanousd_or_none(body.monthly_limit_usd),
+            timezone=body.timezone,
+            enforcement=body.enforcement,
+            on_expiry=body.on_expiry,
+            unknown_principals=body.unknown_principals,
+            default_daily_limit_nanousd=nanousd_or_none(limits.daily_limit_usd),
+            default_monthly_limit_nanousd=nanousd_or_none(limits.monthly_limit_usd),
+            default_enforcement=limits.enforcement,
+        )
+
+    async def get(self, name: str, *, within: str | None = None) -> AccountAnswer:
         """An account's settings.
 
         Raises:
-            UnknownAccountError: not registered.
+            UnknownAccountError: not registered, or not at or below `within`.
         """
+        if within is not None:
+            await self.status(name, within=within)
         return AccountAnswer.of(await self._ledger.get_account(name))
 
-    async def status(self, name: str) -> StatusAnswer:
-        """Where an account and every ancestor stand now.
+    async def status(self, name: str, *, within: str | None = None) -> StatusAnswer:
+        """Where an account and every ancestor stand now; none above `within`.
 
         Raises:
-            UnknownAccountError: not registered.
+            UnknownAccountError: not registered, or not at or below `within`: the answer is the same.
         """
-        windows = await self._ledger.account_status(name, deadline_s=self._deadline_s)
+        if within is None:
+            windows = await self._ledger.account_status(name, deadline_s=self._deadline_s)
+        else:
+            windows = await self._status_within(name, within)
         return StatusAnswer(name, tuple(map(AccountFact.of, windows)))
+
+    async def _status_within(self, name: str, within: str) -> tuple[AccountWindow, ...]:
+        unknown = UnknownAccountError(f"no account {name} is registered at or below {within}", account=name)
+        try:
+            windows = await self._ledger.account_status(name, deadline_s=self._deadline_s)
+        except UnknownAccountError as error:
+            raise unknown from error
+        ends = [place for place, window in enumerate(windows, 1) if window.account == within]
+        if not ends:
+            raise unknown
+        return windows[: ends[-1]]

@@ -21,9 +21,12 @@ begin
     on_expiry text, unknown_principals text, default_daily_limit_nanousd bigint, default_monthly_limit_nanousd bigint,
     default_enforcement text);
   -- Before anything is written, since an answer other than created or replaced must leave nothing behind. The zone an
-  -- account has is known to be good; looking it up takes longer than all the rest.
-  if s.timezone is distinct from coalesce(
-      (select c.timezone from sark.counters c where c.org = p_org and c.account = s.name), 'UTC')
+  -- account or its parent has is known to be good; looking it up takes longer than all the rest.
+  if s.timezone <> 'UTC'
+    and not exists (
+      select from sark.counters c
+      where c.org = p_org and c.account in (s.name, s.parent) and c.timezone = s.timezone
+    )
     and not exists (select from pg_timezone_names z where z.name = s.timezone) then
     return json_build_array('unknown_timezone', null);
   end if;
@@ -51,9 +54,10 @@ begin
       return json_build_array('cycle', null);
     end if;
   end if;
-  if cardinality(v_path) + coalesce((
+  -- Whatever lies below moves along; below an account that is new or stays there is nothing to look at.
+  if cardinality(v_path) > 16 or (v_found and v_old_path <> v_path and cardinality(v_path) + (
     select max(array_position(a.path, s.name)) - 1 from sark.accounts a where a.org = p_org and s.name = any (a.path)
-  ), 0) > 16 then
+  ) > 16) then
     return json_build_array('too_deep', null);
   end if;
 

@@ -18,7 +18,7 @@ PAGE = "docs/guides/set-budgets.md"
 def followed(stack: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, list[str]]:
     """Everything typed as printed, and what came back."""
     shell = Shell(stack, tmp_path_factory.mktemp("budgets"))
-    return shell, shell.run(blocks(PAGE, "sh"))
+    return shell, shell.run(blocks(PAGE, "sh"), SARK_DATABASE_URL=stack.database_url)
 
 
 def test_the_status_reads_as_printed(followed: tuple[Shell, list[str]]) -> None:
@@ -40,6 +40,30 @@ def test_every_put_is_taken(followed: tuple[Shell, list[str]]) -> None:
     assert accounts[2]["parent"] == accounts[1]["name"]
     assert accounts[3]["enforcement"] == "shadow"
     assert accounts[4]["on_expiry"] == "release"
+
+
+def test_the_file_is_applied_and_its_export_changes_nothing(followed: tuple[Shell, list[str]]) -> None:
+    """The plan shows who is new; the export is applied without a change, or the shell would have stopped."""
+    shell, printed = followed
+    planned = next(text for text in printed if "applied: " in text)
+    assert f"+ {shell.org}/principal/user-124" in planned
+    assert f"{shell.org}/team/web" in planned
+    assert any(text.startswith("plan: ") and text.endswith("as they are to be") for text in printed)
+
+
+def test_the_raise_and_the_split_are_as_told(followed: tuple[Shell, list[str]], stack: LiveStack) -> None:
+    """The team has fifty more for a while, and its lead has given all of its hundred away."""
+    shell, printed = followed
+    assert any("launch week" in text for text in printed)
+    (day, _), *_ = [
+        row["windows"]
+        for row in stack.api("GET", f"/v1/budgets/status?account={shell.org}/team/ml").json()["budgets"]
+        if row["account"] == f"{shell.org}/team/ml"
+    ]
+    assert day["limit_usd"] == 150
+    rows = stack.api("GET", f"/v1/budgets?account={shell.org}/team/ml").json()["accounts"]
+    below = [row["daily_limit_usd"] for row in rows if row["parent"] == f"{shell.org}/team/ml"]
+    assert below == [40, 60]
 
 
 def test_somebody_new_gets_the_default_limits(followed: tuple[Shell, list[str]], stack: LiveStack) -> None:

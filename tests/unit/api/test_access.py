@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from sark_opa.api.access import Keyring, Role, allow
+from sark_opa.api.access import Keyring, Role, allow, require_org
 from sark_opa.errors import ForbiddenError, UnauthenticatedError, UnavailableError
 from sark_opa.storage.audit import Actor
 
 pytestmark = pytest.mark.anyio
-ROLES: tuple[Role, ...] = ("facts", "settle", "report", "admin")
+ROLES: tuple[Role, ...] = ("facts", "settle", "report", "budget", "admin")
 TCP, SOCKET = ("127.0.0.1", 8088), ("/run/sark.sock", None)
 
 
@@ -35,9 +35,9 @@ def request(header: str | None, server: Any = TCP, ring: Keyring | None = None) 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("wanted", ROLES)
 async def test_each_role_may_do_its_own(role: Role, wanted: Role) -> None:
-    """And admin everything; nobody else anything else."""
+    """And admin everything, budget what report may; nobody else anything else."""
     asked = request(f"Bearer {role}")
-    if role in {wanted, "admin"}:
+    if role in {wanted, "admin"} or (role, wanted) == ("budget", "report"):
         await allow(wanted)(asked)
         assert asked.state.line == {"role": role}
         assert asked.state.actor == Actor(f"the {role} one", role)
@@ -84,3 +84,36 @@ def test_a_token_that_is_withdrawn_is_not_known_any_more() -> None:
     assert ring.holder_of("settle") == Actor("the settle one", "settle")
     ring.replace({})
     assert ring.holder_of("settle") is None
+
+
+async def test_a_token_for_one_account_is_let_in_only_where_that_is_minded() -> None:
+    """A route that does not say so refuses it, whatever its role."""
+    ring = Keyring()
+    lead = Actor("lead", "budget", "acme/team/ml")
+    ring.replace({hashlib.sha256(b"lead").digest(): lead})
+    for roles in (("report",), ("budget",), ("budget", "report")):
+        with pytest.raises(ForbiddenError, match="for acme/team/ml alone"):
+            await allow(*roles)(request("Bearer lead", ring=ring))  # type: ignore[arg-type]  # roles, all of them
+        asked = request("Bearer lead", ring=ring)
+        await allow(*roles, scoped=True)(asked)  # type: ignore[arg-type]  # same
+        assert asked.state.actor == lead
+    with pytest.raises(ForbiddenError, match="a token of role budget"):
+        await allow("settle", scoped=True)(request("Bearer lead", ring=ring))
+
+
+@pytest.mark.parametrize(
+    ("account", "org", "passes"),
+    [
+        (None, "acme", True), ("acme", "acme", True), ("acme", "acme2", False), ("acme", "ac", False),
+        ("acme/team/ml", "acme", False), ("acme/team/ml", "other", False),
+    ],
+)  # fmt: skip
+async def test_an_org_is_for_whoever_is_for_all_of_it(account: str | None, org: str, passes: bool) -> None:  # noqa: FBT001  # a parameter
+    """Not for a token of a part of it, and not by a name that begins alike."""
+    asked = request(None)
+    asked.state.actor = Actor("x", "settle", account)
+    if passes:
+        require_org(asked, org)
+    else:
+        with pytest.raises(ForbiddenError):
+            require_org(asked, org)
