@@ -15,7 +15,8 @@ from sark_opa.cost.estimators import (
     InvocationResult,
     NoCostEstimator,
 )
-from sark_opa.cost.overlay import Overlay, load_overlay, parse_overlay
+from sark_opa.cost.overlay import Overlay
+from sark_opa.cost.overlay_file import load_overlay, parse_overlay
 from sark_opa.cost.prices import PriceBook
 from sark_opa.cost.provider_estimators import AnthropicCostEstimator, OpenAICostEstimator, ProviderCostEstimator
 from sark_opa.cost.tracker import BudgetService, CostTracker

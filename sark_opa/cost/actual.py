@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sark_opa.cost.catalog import PPM, Catalog
 from sark_opa.cost.compile import AUTO_TIER, BATCH_TIER, DEFAULT_TIER, Moment, PricedModel, tier_of
 from sark_opa.cost.estimate import nanousd_of, times_ppm
 from sark_opa.cost.prices import PriceBook
+from sark_opa.cost.rates import Rate
 from sark_opa.cost.readings import Reading
 from sark_opa.cost.units import UNITS
 from sark_opa.errors import UnpricedError
@@ -39,6 +40,7 @@ class ActualCost:
         price_revision: `PriceBook.revision`.
         served_tier: service tier it was priced on.
         notes: machine words: `default_price`, `fallback_input_audio_tokens`, `tier_unpriced_scale`, …
+        rates: what one of a unit was charged at, multipliers included, 10⁻²¹ USD; by the unit it was charged under.
     """
 
     nanousd: int
@@ -49,6 +51,14 @@ class ActualCost:
     price_revision: str
     served_tier: str = DEFAULT_TIER
     notes: tuple[str, ...] = ()
+    rates: dict[str, int] = field(default_factory=dict)
+
+
+def flat_cost(nanousd: int, provider: str | None, model: str | None, revision: str) -> ActualCost:
+    """The cost of a call with a price of its own, whatever its usage says."""
+    breakdown = {"per_call": nanousd} if nanousd else {}
+    rates = {unit: share * _ZEPTO_PER_NANO for unit, share in breakdown.items()}
+    return ActualCost(nanousd, provider, model, {}, breakdown, revision, rates=rates)
 
 
 class Bill:
@@ -88,6 +98,7 @@ class Bill:
         self._pricing = pricing
         self._notes: list[str] = []
         self._zeptousd: dict[str, int] = {}
+        self._rates: dict[str, int] = {}
         self._priced, self._name = self._find(model, reading.model)
         self._tier = self._served_tier()
         stated = pricing.get("multiplier_ppm")
@@ -113,7 +124,7 @@ class Bill:
                 tokens[key] = tokens.get(key, 0) + counted
         fee_nanousd = int(self._pricing.get("per_call_nanousd") or 0)
         if fee_nanousd:
-            self._zeptousd["per_call"] = fee_nanousd * _ZEPTO_PER_NANO
+            self._zeptousd["per_call"] = self._rates["per_call"] = fee_nanousd * _ZEPTO_PER_NANO
         breakdown = self._breakdown()
         return ActualCost(
             nanousd=sum(breakdown.values()),
@@ -124,6 +135,7 @@ class Bill:
             price_revision=self._book.revision,
             served_tier=self._tier,
             notes=(*reading.notes, *self._notes),
+            rates=self._rates,
         )
 
     def _find(self, requested: str | None, served: str | None) -> tuple[PricedModel, str]:
@@ -164,7 +176,7 @@ class Bill:
         covered = {key: counted for key, counted in counts.items() if card.covers(key)}
         token_ppm = times_ppm(self._contract_ppm, self._geo_ppm(priced, name))
         for key, femtousd in card.charge(covered).items():
-            self._add(key, femtousd, token_ppm)
+            self._add(key, femtousd, token_ppm, card.rate(key))
         if len(covered) < len(counts):
             self._charge_uncovered({key: n for key, n in counts.items() if key not in covered}, name, token_ppm)
         for key in _SPECIAL:
@@ -182,11 +194,13 @@ class Bill:
         if card is not None:
             for key, femtousd in card.charge(counts).items():
                 if key != "requests":
-                    self._add(key, femtousd, token_ppm)
+                    self._add(key, femtousd, token_ppm, card.rate(key))
 
-    def _add(self, key: str, femtousd: int, token_ppm: int) -> None:
-        tokens = UNITS[key].family == "tokens"
-        self._zeptousd[key] = self._zeptousd.get(key, 0) + femtousd * (token_ppm if tokens else self._contract_ppm)
+    def _add(self, key: str, femtousd: int, token_ppm: int, rate: Rate | None) -> None:
+        ppm = token_ppm if UNITS[key].family == "tokens" else self._contract_ppm
+        self._zeptousd[key] = self._zeptousd.get(key, 0) + femtousd * ppm
+        if rate is not None and key not in self._rates:
+            self._rates[key] = rate.at(self._reading.counts.get("input_tokens", 0)) * ppm
 
     def _geo_ppm(self, priced: PricedModel, name: str) -> int:
         geo = self._reading.geo or self._pricing.get("geo")

@@ -13,17 +13,18 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from sark_opa.cost.actual import ActualCost, Bill
+from sark_opa.cost.actual import ActualCost, Bill, flat_cost
 from sark_opa.cost.body import mapping
 from sark_opa.cost.catalog import PPM, EncodingName, ModelFacts, bundled_catalog
 from sark_opa.cost.compile import AUTO_TIER, BATCH_TIER, Moment, PricedModel, tier_of
 from sark_opa.cost.demand import Demand
-from sark_opa.cost.estimate import Call, Estimate, TokenCounts
+from sark_opa.cost.estimate import Call, Estimate, TokenCounts, times_ppm
 from sark_opa.cost.estimators import CostEstimate, CostEstimator, InvocationRequest
 from sark_opa.cost.overlay import Overlay
 from sark_opa.cost.prices import PriceBook
 from sark_opa.cost.providers.dialect import reader_for
 from sark_opa.cost.quote import Quote
+from sark_opa.cost.readings import Reading
 from sark_opa.cost.resolve import declared_of, is_batch, model_named, resolve, terms_of
 from sark_opa.cost.tokens import CHARS_MAX, TextMeter, warm_up
 from sark_opa.cost.usage import read_usage
@@ -50,6 +51,11 @@ class Costing:
         self._estimators: dict[str, CostEstimator] = {}
         self._loaded: set[EncodingName] = set()
         self._facts = lru_cache(maxsize=4096)(self._facts_of)
+
+    @property
+    def book(self) -> PriceBook:
+        """The prices it goes by."""
+        return self._book
 
     @property
     def revision(self) -> str:
@@ -118,7 +124,7 @@ class Costing:
 
     def actual(
         self,
-        usage: Mapping[str, Any],
+        usage: Mapping[str, Any] | Reading,
         *,
         provider: str | None,
         model: str | None,
@@ -128,7 +134,7 @@ class Costing:
         """What a usage payload cost.
 
         Args:
-            usage: the provider's own usage object, or the whole response that carries it.
+            usage: the provider's own usage object, the whole response that carries it, or what `read_usage` made of it.
             provider: as the estimate says, or `provider_of`.
             model: as requested.
             pricing: the estimate's; empty where there was none.
@@ -140,11 +146,10 @@ class Costing:
             CostEstimationError: a registered estimator priced the call; settle with an amount instead.
         """
         if "flat_nanousd" in pricing:
-            nanousd = int(pricing["flat_nanousd"])
-            return ActualCost(nanousd, provider, model, {}, {"per_call": nanousd} if nanousd else {}, self.revision)
+            return flat_cost(int(pricing["flat_nanousd"]), provider, model, self.revision)
         if "estimator" in pricing:
             raise CostEstimationError(f"{pricing['estimator']} has its own estimator; settle with amount_usd")
-        reading = read_usage(usage, provider)
+        reading = usage if isinstance(usage, Reading) else read_usage(usage, provider)
         named = provider or self._book.provider_for(model or reading.model or "")
         if named is None:
             raise UnpricedError(f"no provider is known for {model or 'this call'}; settle with amount_usd")
@@ -159,6 +164,42 @@ class Costing:
             at=Moment.of(at),
         )
         return bill.total()
+
+    def pricing_anew(
+        self,
+        pricing: Mapping[str, Any],
+        *,
+        resource_id: str,
+        provider: str | None,
+        model: str | None,
+        at: datetime,
+    ) -> dict[str, Any]:
+        """`Estimate.pricing` of a call another book estimated, as this one would have stated it then.
+
+        What was asked for (service tier, region) stays; multipliers, fees and flat prices are this book's. A call that
+        was never estimated has none, and keeps none.
+
+        Raises:
+            UnpricedError: the resource had a price of its own, and has none in this book.
+        """
+        if not pricing or "estimator" in pricing:
+            return dict(pricing)
+        entry = self._book.overlay.resource(resource_id)
+        if entry is not None and (entry.free or entry.provider is None):
+            return {"flat_nanousd": 0 if entry.free else from_usd(entry.per_call_usd or 0)}
+        if model is None:
+            raise UnpricedError(f"{resource_id} had a price of its own, and has none in this book")
+        moment = Moment.of(at)
+        priced = self._priced(provider, model, moment)
+        if priced is not None and priced.is_free(moment):
+            return {"flat_nanousd": 0}
+        terms = terms_of(self._book.overlay, provider, entry)
+        anew = {key: pricing[key] for key in ("tier", "geo") if key in pricing}
+        if priced is not None:
+            anew["multiplier_ppm"] = times_ppm(terms.multiplier_ppm, priced.multiplier_ppm(moment))
+        if terms.per_call_nanousd:
+            anew["per_call_nanousd"] = terms.per_call_nanousd
+        return anew
 
     def _registered(self, call: Call) -> CostEstimator | None:
         if not self._estimators:

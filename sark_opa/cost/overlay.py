@@ -1,7 +1,7 @@
 """The price overlay: an operator's own prices, contracts and resources over the public price list.
 
 One YAML file (`SARK_PRICES_FILE`, described in docs/explanation/estimates.md, example in examples/prices.yaml).
-Everything is checked when it is loaded; an error names the file and the field.
+`overlay_file` reads it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-import yaml
 from genai_prices.data import providers as listed_providers
 from pydantic import (
     AfterValidator,
@@ -22,17 +20,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-from sark_opa.cost import yaml_exact
 from sark_opa.cost.aliases import provider_id
 from sark_opa.cost.compile import DEFAULT_TIER, When, tier_of
 from sark_opa.cost.rates import Rate
 from sark_opa.cost.units import BY_PRICE_KEY, UNITS, Unit, femtousd_per_unit
-from sark_opa.errors import ConfigurationError
 
 MTOK = 1_000_000
 
@@ -92,7 +87,8 @@ class Above(UnitPrices):
 class ModelEntry(UnitPrices):
     """Own prices of a model, or of all models a pattern matches. Units not named keep the list price.
 
-    Of several entries that match and are in force, the last in the file counts.
+    `from` and `until` are days in UTC, the last exclusive. Entries of one provider and one model or pattern follow each
+    other in time and never overlap; of different patterns that match and are in force, the last in the file counts.
     """
 
     provider: Provider
@@ -126,6 +122,14 @@ class ModelEntry(UnitPrices):
     def matches(self, provider: str, model: str) -> bool:
         """Whether the entry is about that model; patterns are shell-like and ignore case."""
         return self.provider == provider and fnmatchcase(model.lower(), self.model.lower())
+
+    def overlaps(self, other: ModelEntry) -> bool:
+        """Whether both are of the same provider and model or pattern, and in force on a common day."""
+        if (self.provider, self.model.lower()) != (other.provider, other.model.lower()):
+            return False
+        return (self.from_ or date.min) < (other.until or date.max) and (other.from_ or date.min) < (
+            self.until or date.max
+        )
 
     def when(self) -> When:
         """The days the entry is in force, from midnight UTC."""
@@ -203,10 +207,36 @@ class Overlay(_Strict):
             raise ValueError(f"providers.{unknown[0]}: neither in the price list nor priced under models")
         return self
 
+    def overlap(self) -> tuple[int, int] | None:
+        """The first two of `models` that overlap, by their place in it."""
+        places: dict[tuple[str, str], list[int]] = {}
+        for place, entry in enumerate(self.models):
+            same = places.setdefault((entry.provider, entry.model.lower()), [])
+            for earlier in same:
+                if entry.overlaps(self.models[earlier]):
+                    return earlier, place
+            same.append(place)
+        return None
+
+    @property
+    def canonical(self) -> str:
+        """The content as JSON, in the file's order."""
+        return self.model_dump_json(by_alias=True)
+
+    @classmethod
+    def of_canonical(cls, text: str) -> Self:
+        """The overlay again.
+
+        Raises:
+            ValueError: it is none.
+        """
+        # JSON has no decimals, so they are strings there, which a file may not have.
+        return cls.model_validate_json(text, strict=False)
+
     @property
     def digest(self) -> str:
         """Eight hexadecimal digits of the content."""
-        return hashlib.blake2b(self.model_dump_json(by_alias=True).encode(), digest_size=4).hexdigest()
+        return hashlib.blake2b(self.canonical.encode(), digest_size=4).hexdigest()
 
     def resource(self, resource_id: str) -> ResourceEntry | None:
         """The entry of a resource: by its exact name, else the first pattern that matches."""
@@ -216,39 +246,6 @@ class Overlay(_Strict):
         if exact is not None:
             return exact
         return next((entry for name, entry in self.resources.items() if fnmatchcase(resource_id, name)), None)
-
-
-def parse_overlay(text: str, *, source: str = "prices") -> Overlay:
-    """An overlay from YAML text.
-
-    Raises:
-        ConfigurationError: the message names `source` and the field.
-    """
-    try:
-        document = yaml_exact.read(text)
-        return Overlay.model_validate({} if document is None else document)
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{source}: {error}") from error
-    except ValidationError as error:
-        raise ConfigurationError(f"{source}: " + "; ".join(map(_told, error.errors()))) from error
-
-
-def load_overlay(path: Path) -> Overlay:
-    """The overlay in a file.
-
-    Raises:
-        ConfigurationError: the file cannot be read, or something in it is wrong; the message names file and field.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: {error}") from error
-    return parse_overlay(text, source=str(path))
-
-
-def _told(fault: Any) -> str:
-    path = ".".join(str(part) for part in fault["loc"]) or "the document"
-    return f"{path}: {fault['msg'].removeprefix('Value error, ')}"
 
 
 def _token_unit(name: str) -> Unit:

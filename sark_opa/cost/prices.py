@@ -35,11 +35,15 @@ class PriceBook:
 
     Attributes:
         revision: names the data, such as `genai-prices-0.2.3` or, with an overlay, `genai-prices-0.2.3+ov-1a2b3c4d`.
+        price_list: the release of the public list, such as `genai-prices-0.2.3`.
+        overlay: own prices; empty where there are none.
+        canonical: the overlay as JSON, None where there is none; with `price_list` all of the book.
     """
 
     def __init__(self, overlay: Overlay | None = None) -> None:
         self.overlay = overlay or Overlay()
-        self.revision = f"genai-prices-{version('genai-prices')}"
+        self.price_list = self.revision = f"genai-prices-{version('genai-prices')}"
+        self.canonical = None if overlay is None else overlay.canonical
         if overlay is not None:
             self.revision += f"+ov-{overlay.digest}"
         self._listed = {provider.id: provider for provider in listed_providers}
@@ -56,6 +60,11 @@ class PriceBook:
         """The provider of that id or alias, or None."""
         known = provider_id(name)
         return known if known in self._listed or known in self._own else None
+
+    def listed(self, provider: str) -> list[str]:
+        """The models the public list has for a provider, by id."""
+        known = self._listed.get(provider)
+        return [] if known is None else [model.id for model in self._models(known)]
 
     def default(self, provider: str, model: str, moment: Moment) -> PricedModel | None:
         """The price for a model the provider does not list: of each unit the dearest it has that day, or None."""

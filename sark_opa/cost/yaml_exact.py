@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -45,3 +45,32 @@ def read(text: str) -> Any:
         yaml.YAMLError: not YAML, a key twice, or a number that is not finite; the message names line and column.
     """
     return yaml.load(text, Loader=_ExactLoader)  # noqa: S506  # a SafeLoader by inheritance
+
+
+def line_of(text: str, path: Sequence[int | str]) -> int | None:
+    """The line, from 1 on, of what `path` leads to in a document, or of the last step of it that is there.
+
+    None for an empty document.
+
+    Raises:
+        yaml.YAMLError: not YAML.
+    """
+    node = yaml.compose(text, Loader=_ExactLoader)
+    line: int | None = None if node is None else node.start_mark.line + 1
+    for step in path:
+        found = _child(node, step)
+        if found is None:
+            break
+        line, node = found
+    return line
+
+
+def _child(node: yaml.Node | None, step: int | str) -> tuple[int, yaml.Node] | None:
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        child = node.value[step]
+        return child.start_mark.line + 1, child
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(step):
+                return key.start_mark.line + 1, value
+    return None
