@@ -5,9 +5,11 @@ Amounts are integers of 10⁻⁹ USD (`nanousd`). `sark_opa.storage` implements 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
+
+import msgspec
 
 Window = Literal["day", "month"]
 Enforcement = Literal["hard", "soft", "warn", "shadow"]
@@ -40,8 +42,7 @@ class Account:
     default_enforcement: Enforcement = "hard"
 
 
-@dataclass(frozen=True, slots=True)
-class AccountWindow:
+class AccountWindow(msgspec.Struct, frozen=True):
     """Where one account stands in one window. `limit_nanousd` None: no limit, nothing can be exceeded."""
 
     account: str
@@ -60,16 +61,14 @@ class AccountWindow:
         return None if self.limit_nanousd is None else self.limit_nanousd - self.spent_nanousd - self.held_nanousd
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(msgspec.Struct, frozen=True):
     """The first window (leaf first, day before month) the amount does not fit into."""
 
     account: str
     window: Window
 
 
-@dataclass(frozen=True, slots=True)
-class Attribution:
+class Attribution(msgspec.Struct, frozen=True):
     """What a hold, and later its charge, is for. Everything here is written once and never edited."""
 
     principal_id: str
@@ -78,13 +77,12 @@ class Attribution:
     provider: str | None = None
     model: str | None = None
     price_revision: str | None = None
-    tags: dict[str, str] = field(default_factory=dict)
-    pricing: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, str] = {}
+    pricing: dict[str, Any] = {}
     """What settling needs to price the usage as the estimate did (service tier, attempts, fixed fee …)."""
 
 
-@dataclass(frozen=True, slots=True)
-class HoldRequest:
+class HoldRequest(msgspec.Struct, frozen=True):
     """One request for money.
 
     `fingerprint` is a digest of the whole request: the same `request_id` with another fingerprint is a
@@ -102,8 +100,7 @@ class HoldRequest:
     attribution: Attribution
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(msgspec.Struct, frozen=True):
     """Money set aside. `amount_nanousd` is the largest amount set aside at any level."""
 
     id: str
@@ -125,8 +122,7 @@ released or expired · conflict: the request_id belongs to a different request �
 unknown_account: the org, team or principal is not registered and may not be created."""
 
 
-@dataclass(frozen=True, slots=True)
-class HoldOutcome:
+class HoldOutcome(msgspec.Struct, frozen=True):
     """Answer to one `HoldRequest`. `windows` lists the path leaf first, day then month, after the hold."""
 
     status: HoldStatus
@@ -137,8 +133,7 @@ class HoldOutcome:
     """Name of the account that is missing, when `status` is `unknown_account`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """The end of a hold that was used: what the provider billed. `usage` is kept with the charge."""
 
     org: str
@@ -153,8 +148,7 @@ class Settlement:
     """True when the figure is an estimate (partial usage after a disconnect)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(msgspec.Struct, frozen=True):
     """A settled cost record. `charged_at` lies in the window the money was held in."""
 
     id: str

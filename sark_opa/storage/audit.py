@@ -21,10 +21,20 @@ _encode: Final = msgspec.json.Encoder(decimal_format="number", enc_hook=str).enc
 
 
 class Actor(NamedTuple):
-    """Who did it: a token's name and role; or `socket`, `cli`, `service`."""
+    """Who did it: a token's name and role; or `socket`, `cli`, `service`.
+
+    `account` is what the token is for: None, which is everything, or one account and all below it. Whoever answers a
+    token that has one answers of nothing else: not of another org, of another account, or of an account above it.
+    """
 
     name: str
     role: str
+    account: str | None = None
+
+    @property
+    def org(self) -> str | None:
+        """The org of `account`; None: every org."""
+        return None if self.account is None else self.account.partition("/")[0]
 
 
 SERVICE: Final = Actor("service", "service")

@@ -67,15 +67,19 @@ class Batcher(Generic[Answer]):
         """
         if len(self._queue) >= self._queue_max:
             raise OverloadedError
-        waiting = _Waiting[Answer](key, payload, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting: _Waiting[Answer] = _Waiting(key, payload, loop.create_future())
         self._queue.append(waiting)
         if self._drain is None:
-            self._drain = asyncio.create_task(self._send_all(), name="ledger batch")
+            self._drain = loop.create_task(self._send_all(), name="ledger batch")
+        if deadline_s is None:
+            return await waiting.answer
+        # A timer of the loop and not asyncio.timeout: there is one for each request of a batch.
+        timer = loop.call_later(deadline_s, _fail, waiting, DeadlineExceededError())
         try:
-            async with asyncio.timeout(deadline_s):
-                return await waiting.answer
-        except TimeoutError as error:
-            raise DeadlineExceededError from error
+            return await waiting.answer
+        finally:
+            timer.cancel()
 
     async def close(self) -> None:
         """Wait for what has been asked."""

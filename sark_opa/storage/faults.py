@@ -24,6 +24,15 @@ _CONSTRAINTS: Final[Mapping[str, SarkError]] = {
     "accounts_parent_of_all_but_org": InvalidInputError("parent: an org has none, others have one", path="parent"),
     "access_tokens_sha256_key": InvalidInputError("this token is registered under another name already"),
 }
+_NO_WRITES: Final[Mapping[type[psycopg.Error], str]] = {
+    errors.ReadOnlySqlTransaction: (
+        "the database is read-only (a standby, or default_transaction_read_only is on); nothing was granted"
+    ),
+    errors.DiskFull: "the disk of the database is full; nothing was granted",
+    errors.AdminShutdown: "the database is being stopped; nothing was granted",
+    errors.CrashShutdown: "the database is restarting after a crash; nothing was granted",
+    errors.CannotConnectNow: "the database is starting, stopping or recovering; nothing was granted",
+}
 
 
 @contextmanager
@@ -33,9 +42,10 @@ def translated() -> Iterator[None]:
     Raises:
         DeadlineExceededError: a statement or a lock took longer than the database was told to allow.
         OverloadedError: every connection is taken and too many wait.
-        DatabaseUnavailableError: no connection, or it broke; what was sent may or may not have been written.
+        DatabaseUnavailableError: no connection, or it broke; what was sent may or may not have been written. Or the
+            server takes no writes now: it is read-only, its disk is full, it is starting, stopping or recovering.
         InvalidInputError: a value the database cannot take.
-        MigrationError: the schema is missing or older than this build.
+        MigrationError: the schema is missing or older than this build, or the role lacks a right.
         SarkError: anything else.
     """
     try:
@@ -46,6 +56,8 @@ def translated() -> Iterator[None]:
         raise InvalidInputError("the database cannot take this: it is nested too deeply or too large") from error
     except TooManyRequests as error:
         raise OverloadedError from error
+    except tuple(_NO_WRITES) as error:
+        raise DatabaseUnavailableError(_NO_WRITES[type(error)]) from error
     except (PoolTimeout, PoolClosed, psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise DatabaseUnavailableError from error
     except psycopg.IntegrityError as error:
@@ -53,9 +65,7 @@ def translated() -> Iterator[None]:
     except psycopg.DataError as error:
         raise InvalidInputError(f"the database cannot take this: {error.diag.message_primary}") from error
     except psycopg.ProgrammingError as error:
-        raise MigrationError(
-            f"the schema is not what this build expects ({error.sqlstate}); run `sark-opa migrate`"
-        ) from error
+        raise _of_schema(error) from error
     except psycopg.Error as error:
         raise SarkError(f"the database failed in a way nobody foresaw: {error}") from error
 
@@ -66,3 +76,12 @@ def _of_constraint(error: psycopg.IntegrityError) -> SarkError:
     if known is not None:
         return type(known)(known.message, **known.details)
     return InvalidInputError(f"the database refuses this: {name}", constraint=name)
+
+
+def _of_schema(error: psycopg.ProgrammingError) -> MigrationError:
+    if isinstance(error, errors.InsufficientPrivilege):
+        return MigrationError(
+            f"this role may not do that ({error.diag.message_primary}); `sark-opa database grants` prints what a "
+            "service and a reader need, other things are its owner's"
+        )
+    return MigrationError(f"the schema is not what this build expects ({error.sqlstate}); run `sark-opa migrate`")

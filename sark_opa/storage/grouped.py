@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
-from sark_opa.budget.ledger import AccountWindow, HoldRequest, Settlement
+from sark_opa.budget.ledger import HoldRequest, Settlement
 from sark_opa.errors import InvalidInputError, SarkError
 from sark_opa.logs import get_logger
 from sark_opa.storage import queries
 from sark_opa.storage.batch import Batcher, Key
 from sark_opa.storage.pool import Pool
-from sark_opa.storage.records import ChargeRow, HoldAnswer, HoldAnswers, HoldRow, decoded
+from sark_opa.storage.records import (
+    Counters,
+    HeldAnswer,
+    HoldAnswer,
+    HoldAnswers,
+    HoldRow,
+    SettleAnswer,
+    SettledColumns,
+    decoded,
+)
 
-Counters = Mapping[str, tuple[AccountWindow, AccountWindow]]
-SettleAnswer = tuple[Literal["settled", "ended", "unknown"], ChargeRow | None]
+HoldAnswered = tuple[HoldAnswer | HeldAnswer, Counters]
 ReleaseAnswer = tuple[Literal["released", "ended", "unknown"], HoldRow | None]
 
 _log: Final = get_logger("sark_opa.storage")
 _queries: Final = queries.load("ledger")
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 _held: Final = msgspec.json.Decoder(HoldAnswers)
-_settled: Final = msgspec.json.Decoder(list[SettleAnswer])
+_settled: Final = msgspec.json.Decoder(SettledColumns)
 _released: Final = msgspec.json.Decoder(list[ReleaseAnswer])
 
 
@@ -68,7 +76,7 @@ class Grouped:
         self._create_orgs = create_orgs
         self._now = now
         self._hold_lane, self._settle_lane, self._release_lane = pool.lane(), pool.lane(), pool.lane()
-        self._holds: Batcher[tuple[HoldAnswer, Counters]] = Batcher(
+        self._holds: Batcher[HoldAnswered] = Batcher(
             self._send_holds, size_max=size_max, queue_max=queue_max, abandoned=self._give_back
         )
         self._settlements: Batcher[SettleAnswer] = Batcher(
@@ -86,7 +94,7 @@ class Grouped:
         for lane in (self._hold_lane, self._settle_lane, self._release_lane):
             await lane.close()
 
-    async def hold(self, request: HoldRequest, deadline_s: float | None) -> tuple[HoldAnswer, Counters]:
+    async def hold(self, request: HoldRequest, deadline_s: float | None) -> HoldAnswered:
         """The answer to a request for money, and the windows of all accounts of its batch."""
         return await self._holds.ask((request.org, request.request_id), payload(request), deadline_s)
 
@@ -99,29 +107,26 @@ class Grouped:
         """The answer to a release."""
         return await self._releases.ask((release.org, release.request_id), payload(release), deadline_s)
 
-    async def _send_holds(
-        self, keys: Sequence[Key], payloads: Sequence[bytes]
-    ) -> Sequence[tuple[HoldAnswer, Counters]]:
-        text = await self._hold_lane.call(
-            _queries["hold_batch"], self._parameters(payloads) | {"create_orgs": self._create_orgs}
-        )
-        answers = decoded(_held, text)
-        counters = {row.account: row.windows() for row in answers.windows}
-        found = {(answer.org, answer.request_id): answer for answer in answers.answers}
-        return [(found[key], counters) for key in keys]
+    async def _send_holds(self, keys: Sequence[Key], payloads: Sequence[bytes]) -> Sequence[HoldAnswered]:
+        requests, now = self._parameters(payloads)
+        create_orgs = b"t" if self._create_orgs else b"f"
+        text = await self._hold_lane.call(_queries["hold_batch"], (requests, create_orgs, now))
+        answers, counters = decoded(_held, text).by_request(keys)
+        return [(answer, counters) for answer in answers]
 
     async def _send_settlements(self, _keys: Sequence[Key], payloads: Sequence[bytes]) -> Sequence[SettleAnswer]:
         text = await self._settle_lane.call(_queries["settle_batch"], self._parameters(payloads))
-        return decoded(_settled, text)
+        return decoded(_settled, text).rows()
 
     async def _send_releases(self, _keys: Sequence[Key], payloads: Sequence[bytes]) -> Sequence[ReleaseAnswer]:
         text = await self._release_lane.call(_queries["release_batch"], self._parameters(payloads))
         return decoded(_released, text)
 
-    def _parameters(self, payloads: Sequence[bytes]) -> dict[str, Any]:
-        return {"requests": (b"[" + b",".join(payloads) + b"]").decode(), "now": self._now()}
+    def _parameters(self, payloads: Sequence[bytes]) -> tuple[bytes, bytes | None]:
+        now = self._now()
+        return b"[" + b",".join(payloads) + b"]", None if now is None else str(now).encode()
 
-    def _give_back(self, key: Key, granted: tuple[HoldAnswer, Counters]) -> None:
+    def _give_back(self, key: Key, granted: HoldAnswered) -> None:
         # Its asker has been told that nothing was granted. Were the hold left to expire, it might be charged.
         if granted[0].status == "held":
             task = asyncio.create_task(self._release_unclaimed(*key), name="give back an abandoned hold")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,8 @@ from sark_opa.storage import queries
 from sark_opa.storage.pool import Connection, Pool
 
 Tier = Literal["plain", "apache", "tsl"]
+FUNCTIONS: Final = "functions"
+"""The name all functions have together in the history."""
 _FILE_NAME: Final = re.compile(r"(?P<number>\d{4})_[a-z0-9_]+(\.(?P<tier>plain|apache|tsl))?\.sql")
 
 
@@ -66,6 +68,12 @@ def _migration(name: str, texts: dict[str | None, LiteralString], tier: Tier) ->
     return Migration(int(name[:4]), name, sql, _checksum(sql))
 
 
+def read_functions(sql: Path) -> Migration:
+    """All functions of `sql/functions` together, which count as number 0 and are applied whenever they differ."""
+    text: LiteralString = "\n".join(_text(file) for file in sorted((sql / "functions").glob("*.sql")))
+    return Migration(0, FUNCTIONS, text, _checksum(text))
+
+
 async def migrate(pool: Pool, sql: Path | None = None, *, tier: Tier | None = None) -> list[str]:
     """Apply what is missing; safe when several processes do it at once.
 
@@ -83,13 +91,13 @@ async def migrate(pool: Pool, sql: Path | None = None, *, tier: Tier | None = No
         DatabaseUnavailableError: the database does not answer.
     """
     folder = sql or bundled.folder("sql")
-    functions = [_text(file) for file in sorted((folder / "functions").glob("*.sql"))]
+    functions = read_functions(folder)
     statements = queries.load("migrations")
     async with pool.connection() as connection:
         await connection.execute(statements["set_timeouts"])
         try:
             async with _locked(connection, statements):
-                found = await _tier(connection, statements, tier)
+                found = await tier_of(connection, tier, create=True) or "plain"
                 migrations = read(folder / "migrations", found)
                 async with connection.transaction():
                     return await _apply(connection, migrations, functions, statements)
@@ -108,20 +116,33 @@ async def _locked(connection: Connection, statements: dict[str, LiteralString]) 
             await connection.execute(statements["unlock"])
 
 
-async def _tier(connection: Connection, statements: dict[str, LiteralString], wanted: Tier | None) -> Tier:
-    """What this database is, or will be: it is decided once."""
-    (exists,) = await _row(connection, statements["is_set_up"])
+async def tier_of(connection: Connection, wanted: Tier | None, *, create: bool = False) -> Tier | None:
+    """The tier of this database, which is decided once: the kept one, else the wanted one, else the highest there is.
+
+    Args:
+        connection: on the database, outside a transaction.
+        wanted: for a database that has none yet.
+        create: bring TimescaleDB into the database if that is what it takes.
+
+    Returns:
+        None if TimescaleDB would have to be brought in to know, since only with it there is its licence to ask for.
+
+    Raises:
+        MigrationError: another one is wanted than is kept, or than the server can have.
+    """
+    statements = queries.load("migrations")
+    (exists,) = await row(connection, statements["is_set_up"])
     if exists:
-        (kept,) = await _row(connection, statements["kept_tier"])
+        (kept,) = await row(connection, statements["kept_tier"])
         if wanted not in {None, kept}:
             raise MigrationError(f"this database is of tier {kept}, and stays it; a new one may be of tier {wanted}")
         return cast("Tier", kept)
-    if wanted != "plain":
-        (may_create,) = await _row(connection, statements["may_create_timescaledb"])
-        if may_create:
-            # Before the transaction and alone in it: the extension wants to be the first thing a session loads.
-            await connection.execute(statements["create_timescaledb"])
-    (highest,) = await _row(connection, statements["highest_tier"])
+    if wanted != "plain" and (await row(connection, statements["may_create_timescaledb"]))[0]:
+        if not create:
+            return wanted
+        # Before the transaction and alone in it: the extension wants to be the first thing a session loads.
+        await connection.execute(statements["create_timescaledb"])
+    (highest,) = await row(connection, statements["highest_tier"])
     tiers = get_args(Tier)
     if wanted is not None and tiers.index(wanted) > tiers.index(highest):
         raise MigrationError(
@@ -130,47 +151,61 @@ async def _tier(connection: Connection, statements: dict[str, LiteralString], wa
     return wanted or cast("Tier", highest)
 
 
-async def _row(connection: Connection, query: LiteralString) -> tuple[Any, ...]:
-    row = await (await connection.execute(query)).fetchone()
-    assert row is not None  # noqa: S101  # these queries always give one
-    return row
+async def row(connection: Connection, query: LiteralString) -> tuple[Any, ...]:
+    """The one row that `query` gives."""
+    found = await (await connection.execute(query)).fetchone()
+    assert found is not None  # noqa: S101  # these queries always give one
+    return found
 
 
 async def _apply(
     connection: Connection,
     migrations: list[Migration],
-    functions: list[LiteralString],
+    functions: Migration,
     statements: dict[str, LiteralString],
 ) -> list[str]:
     await connection.execute(statements["create_schema"])
     await connection.execute(statements["create_history"])
     cursor = await connection.execute(statements["history"])
-    applied = {row[0]: (row[1], row[2]) for row in await cursor.fetchall()}
+    missing = pending(
+        migrations, functions, {number: (name, checksum) for number, name, checksum, _ in await cursor.fetchall()}
+    )
+    for migration in missing:
+        if migration.number == functions.number:
+            await connection.execute(statements["trust_function_bodies"])
+        await _run(connection, migration.name, migration.sql)
+        await connection.execute(
+            statements["record"],
+            {"number": migration.number, "name": migration.name, "checksum": migration.checksum},
+        )
+    return [migration.name for migration in missing]
+
+
+def pending(
+    migrations: list[Migration], functions: Migration, applied: Mapping[int, tuple[str, str]]
+) -> list[Migration]:
+    """What is still to be applied, in order.
+
+    Args:
+        migrations: all there are.
+        functions: of this build.
+        applied: number to name and checksum of what was.
+
+    Raises:
+        MigrationError: one that was applied has been edited, or this build does not know it.
+    """
     known = {migration.number: migration for migration in migrations}
     for number, (name, checksum) in applied.items():
-        if number == 0:
+        if number == functions.number:
             continue
         if number not in known:
             raise MigrationError(f"the database has {name}, which this build does not know; start a newer build")
         if known[number].checksum != checksum:
             raise MigrationError(f"{name} was applied and has been edited since; a change is a new migration")
-    done = []
-    for migration in migrations:
-        if migration.number not in applied:
-            await _run(connection, migration.name, migration.sql)
-            await connection.execute(
-                statements["record"],
-                {"number": migration.number, "name": migration.name, "checksum": migration.checksum},
-            )
-            done.append(migration.name)
-    checksum = _checksum("\n".join(functions))
-    if applied.get(0, ("", ""))[1] != checksum:
-        await connection.execute(statements["trust_function_bodies"])
-        for function in functions:
-            await _run(connection, "functions", function)
-        await connection.execute(statements["record"], {"number": 0, "name": "functions", "checksum": checksum})
-        done.append("functions")
-    return done
+    missing = [migration for migration in migrations if migration.number not in applied]
+    if applied.get(functions.number, ("", ""))[1] != functions.checksum:
+        missing.append(functions)
+    return missing
 
 
 async def _run(connection: Connection, name: str, sql: LiteralString) -> None:

@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from sark_opa.errors import ConfigurationError, DatabaseUnavailableError
 from sark_opa.storage.faults import translated
+from sark_opa.storage.lane import Lane
 
 _CONNECT_TIMEOUT_S: Final = 2
 _WAIT_TIMEOUT_S: Final = 1.0
@@ -45,8 +46,15 @@ class Pool:
         return Lane(self._pool)
 
     async def call(self, query: LiteralString, parameters: Mapping[str, Any]) -> bytes | None:
-        """As `Lane.call`, on whichever connection is free."""
-        lane = self.lane()
+        """The first value `query` gives, as the text PostgreSQL sent, or None for null.
+
+        It is sent on whichever connection is free, and must be one that may be sent twice: when the connection turns
+        out to be dead, as after a restart of the server, or locks met crosswise, it is sent once more.
+
+        Raises:
+            SarkError: as `translated` says.
+        """
+        lane = _Once(self._pool)
         try:
             return await lane.call(query, parameters)
         finally:
@@ -71,25 +79,22 @@ class Pool:
         await self.call("select 1", {})
 
 
-class Lane:
-    """One statement after the other on one connection, taken from the pool once: measured, a tenth of a hold's time."""
+class _Once:
+    """A connection for one statement, which is replaced once if it is dead."""
 
     def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
         self._pool = pool
         self._cursor: AsyncCursor[tuple[Any, ...]] | None = None
 
     async def call(self, query: LiteralString, parameters: Mapping[str, Any]) -> bytes | None:
-        """The first value `query` gives, as the text PostgreSQL sent, or None for null.
-
-        The query must be one that may be sent twice: when the connection turns out to be dead, as after a restart of
-        the server, or locks met crosswise, it is sent once more.
-
-        Raises:
-            SarkError: as `translated` says.
-        """
+        """As `Pool.call`."""
         with translated():
             try:
                 return await self._send(query, parameters)
+            except errors.ReadOnlySqlTransaction:
+                # The server may have become a standby: another connection may lead to its successor.
+                await self._hang_up()
+                raise
             except psycopg.OperationalError as error:
                 if not self._may_pass(error):
                     raise
@@ -102,6 +107,11 @@ class Lane:
         if self._cursor is not None:
             connection, self._cursor = self._cursor.connection, None
             await self._pool.putconn(connection)
+
+    async def _hang_up(self) -> None:
+        if self._cursor is not None:
+            await self._cursor.connection.close()
+        await self.close()
 
     async def _send(self, query: LiteralString, parameters: Mapping[str, Any]) -> bytes | None:
         if self._cursor is None:

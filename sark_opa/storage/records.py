@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -24,6 +24,7 @@ from sark_opa.budget.ledger import (
 )
 
 T = TypeVar("T")
+Counters = Mapping[str, tuple[AccountWindow, AccountWindow]]
 
 
 class CounterRow(msgspec.Struct, frozen=True, array_like=True):
@@ -100,25 +101,100 @@ class HoldAnswer(msgspec.Struct, frozen=True, array_like=True):
     unknown: str | None
     hold: HoldRow | None
 
-    def outcome(self, request: HoldRequest, counters: Mapping[str, tuple[AccountWindow, AccountWindow]]) -> HoldOutcome:
+    def outcome(self, request: HoldRequest, counters: Counters) -> HoldOutcome:
         """The outcome for `request`, with the windows of its path."""
         blocked = None
         if self.blocked_account is not None and self.blocked_window is not None:
             blocked = Blocked(self.blocked_account, self.blocked_window)
+        windows: list[AccountWindow] = []
+        for account in self.path or ():
+            windows += counters[account]
         return HoldOutcome(
             status=self.status,
             hold=None if self.hold is None else self.hold.hold(request.org, request.request_id, request.attribution),
             blocked=blocked,
-            windows=tuple(window for account in self.path or () for window in counters[account]),
+            windows=tuple(windows),
             unknown=self.unknown,
         )
 
 
-class HoldAnswers(msgspec.Struct, frozen=True):
-    """The answer to a batch. The windows are as after all of it."""
+class HeldAnswer(msgspec.Struct, frozen=True):
+    """The answer to one request of a batch in which all were held now."""
 
-    answers: list[HoldAnswer]
-    windows: list[CounterRow]
+    path: tuple[str, ...]
+    amounts: tuple[int, ...]
+    at: datetime
+    status: Literal["held"] = "held"
+
+    def outcome(self, request: HoldRequest, counters: Counters) -> HoldOutcome:
+        """The outcome for `request`, with the windows of its path."""
+        windows: list[AccountWindow] = []
+        for account in self.path:
+            windows += counters[account]
+        hold = Hold(
+            id=hold_id.encode(request.org, request.request_id),
+            org=request.org,
+            request_id=request.request_id,
+            account=self.path[0],
+            path=self.path,
+            state="held",
+            amount_nanousd=max(self.amounts),
+            actual_nanousd=None,
+            created_at=self.at,
+            expires_at=self.at + timedelta(seconds=request.ttl_s),
+            attribution=request.attribution,
+        )
+        return HoldOutcome(status="held", hold=hold, blocked=None, windows=tuple(windows))
+
+
+class Held(msgspec.Struct, frozen=True):
+    """Holds that were all taken at one instant, in the order of their requests."""
+
+    at: datetime
+    paths: list[tuple[str, ...]]
+    amounts: list[tuple[int, ...]]
+
+
+class CounterColumns(msgspec.Struct, frozen=True):
+    """Accounts with both their windows, column by column."""
+
+    account: list[str]
+    enforcement: list[Enforcement]
+    day_limit: list[int | None]
+    day_spent: list[int]
+    day_held: list[int]
+    day_starts_at: list[datetime]
+    day_ends_at: list[datetime]
+    month_limit: list[int | None]
+    month_spent: list[int]
+    month_held: list[int]
+    month_starts_at: list[datetime]
+    month_ends_at: list[datetime]
+
+    def rows(self) -> Iterator[CounterRow]:
+        """The same, account by account."""
+        return map(CounterRow, *msgspec.structs.astuple(self))
+
+
+class HoldAnswers(msgspec.Struct, frozen=True):
+    """The answer to a batch: `held` and `counters` where all were held now, else `answers` and `windows`.
+
+    Counters and windows are as after the whole batch.
+    """
+
+    held: Held | None = None
+    counters: CounterColumns | None = None
+    answers: list[HoldAnswer] = []
+    windows: list[CounterRow] = []
+
+    def by_request(self, keys: Sequence[tuple[str, str]]) -> tuple[Sequence[HoldAnswer | HeldAnswer], Counters]:
+        """An answer for each org and request_id of the batch, in order, and the windows of all their accounts."""
+        if self.held is not None and self.counters is not None:
+            at = self.held.at
+            held = [HeldAnswer(*pair, at) for pair in zip(self.held.paths, self.held.amounts, strict=True)]
+            return held, {row.account: row.windows() for row in self.counters.rows()}
+        found = {(answer.org, answer.request_id): answer for answer in self.answers}
+        return [found[key] for key in keys], {row.account: row.windows() for row in self.windows}
 
 
 class ChargeRow(msgspec.Struct, frozen=True):
@@ -155,6 +231,35 @@ class ChargeRow(msgspec.Struct, frozen=True):
             hold_exceeded=self.hold_exceeded,
             estimated=self.estimated,
         )
+
+
+class SettledColumns(msgspec.Struct, frozen=True):
+    """The answers to a batch of settlements, column by column; all but `status` say something only of a settled one."""
+
+    status: list[Literal["settled", "ended", "unknown"]]
+    expiry_booked: list[bool | None]
+    attribution: list[Attribution | None]
+    estimated_nanousd: list[int | None]
+    amounts: list[tuple[int, ...] | None]
+    actual_nanousd: list[int | None]
+    charged_at: list[datetime | None]
+    price_revision: list[str | None]
+    late: list[bool | None]
+    hold_exceeded: list[bool | None]
+    estimated: list[bool | None]
+
+    def rows(self) -> list[SettleAnswer]:
+        """The same, settlement by settlement."""
+        columns = zip(*msgspec.structs.astuple(self), strict=True)
+        return [
+            ("settled", ChargeRow(3 if expired else 1, attribution, expected, max(amounts), *rest))
+            if status == "settled"
+            else (status, None)
+            for status, expired, attribution, expected, amounts, *rest in columns
+        ]
+
+
+SettleAnswer = tuple[Literal["settled", "ended", "unknown"], ChargeRow | None]
 
 
 def decoded(decoder: msgspec.json.Decoder[T], text: bytes | None) -> T:

@@ -8,7 +8,7 @@ create or replace function sark.admit_v1(
   out needs bigint[], out keys text[], out accounts text[], out windows text[]
 ) language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
-set jit = off as $$
+set enable_bitmapscan = off set jit = off as $$
 declare
   v_rooms_day bigint[];       -- what is left in each counter; null: nothing is refused there
   v_rooms_month bigint[];
@@ -22,9 +22,9 @@ begin
   windows := '{}';
 
   select
-    array_agg(case when c.enforcement in ('hard', 'soft') then c.day_limit - c.day_spent - c.day_held end
+    array_agg(case when c.enforcement in ('hard', 'soft') then c.day_limit + c.day_extra - c.day_spent - c.day_held end
       order by k.slot),
-    array_agg(case when c.enforcement in ('hard', 'soft') then c.month_limit - c.month_spent - c.month_held end
+    array_agg(case when c.enforcement in ('hard', 'soft') then c.month_limit + c.month_extra - c.month_spent - c.month_held end
       order by k.slot)
   into v_rooms_day, v_rooms_month
   from unnest(p_orgs, p_accounts) with ordinality k(org, account, slot)

@@ -1,4 +1,4 @@
--- Roll the counters whose window is over, and move a batch's new holds into the windows they are counted in.
+-- Roll the counters whose window or raise is over, and move a batch's new holds into the windows they are counted in.
 --
 -- The caller holds the locks of the counters. Time never runs backwards for an org: should the clock have been set
 -- back, its holds count as taken when its latest window began.
@@ -6,7 +6,7 @@ create or replace function sark.enter_windows_v1(
   p_requests jsonb, p_orgs text[], p_accounts text[], p_at timestamptz
 ) returns void language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
-set jit = off as $$
+set enable_bitmapscan = off set jit = off as $$
 declare
   v_orgs text[];
   v_ats timestamptz[];

@@ -6,7 +6,7 @@
 create or replace function sark.expire_v1(p_rows_max integer, p_now timestamptz default null) returns integer
 language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
-set jit = off as $$
+set enable_bitmapscan = off set jit = off as $$
 declare
   v_at constant timestamptz := coalesce(p_now, clock_timestamp());
   v_orgs text[];
@@ -40,7 +40,7 @@ begin
     array_fill(true, array[cardinality(v_orgs)]));
 
   with expiring as materialized (
-    select h.*, k.spent, (h.charged_at at time zone c.timezone)::date as budget_day
+    select h.*, k.spent, (h.charged_at at time zone c.timezone)::date as booked_on
     from unnest(v_orgs, v_requests, v_spent) k(org, request_id, spent)
     join sark.holds h on h.org = k.org and h.request_id = k.request_id
     join sark.counters c on c.org = h.org and c.account = h.org
@@ -53,11 +53,12 @@ begin
       e.charged_at, e.org, e.request_id, 1, 'expiry', e.path[1], e.path, e.attribution ->> 'principal_id',
       e.attribution ->> 'resource_id', e.attribution ->> 'capability_id', e.attribution ->> 'provider',
       e.attribution ->> 'model', e.expected, e.spent, e.spent, e.attribution ->> 'price_revision', false, false, true,
-      coalesce(e.attribution -> 'tags', '{}'), e.budget_day
+      coalesce(e.attribution -> 'tags', '{}'), e.booked_on
     from expiring e where e.spent is not null
   )
   update sark.holds h set
-    state = 'expired', booked = coalesce(e.spent, 0), expiry_booked = e.spent is not null, ended_at = v_at
+    state = 'expired', booked = coalesce(e.spent, 0), expiry_booked = e.spent is not null,
+    budget_day = case when e.spent is not null then e.booked_on end, ended_at = v_at
   from expiring e
   where h.org = e.org and h.request_id = e.request_id;
   return cardinality(v_orgs);

@@ -1,9 +1,9 @@
--- The answers of hold_batch_v1, read after its work is done; see there for their shape.
+-- The answers of hold_batch_v2, read after its work is done; see there for their shape.
 create or replace function sark.hold_answers_v1(
   p_requests jsonb, p_blocked_keys text[], p_blocked_accounts text[], p_blocked_windows text[], p_at timestamptz
 ) returns json language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
-set jit = off as $$
+set enable_bitmapscan = off set jit = off as $$
 declare
   v_answers json;
   v_orgs text[];

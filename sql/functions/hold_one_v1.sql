@@ -1,6 +1,6 @@
 -- A batch of one, in the plain way: a few tiny statements start faster than two large ones, which counts when nobody
 -- else is asking (measured: 0.40 ms against 0.60 ms). Null when the account is missing or the request not new, with
--- nothing done: hold_batch_v1, which alone calls this, then goes on.
+-- nothing done: hold_batch_v2, which alone calls this, then goes on.
 create or replace function sark.hold_one_v1(p_requests jsonb, p_at timestamptz, p_now timestamptz) returns json
 language plpgsql as $$
 declare
@@ -48,12 +48,13 @@ begin
     update sark.counters c set day_held = c.day_held + v_amount, month_held = c.month_held + v_amount
     where c.org = v_org and c.account = v_path[v_level]
       and c.day_starts_at <= p_at and p_at < c.day_ends_at and c.month_starts_at <= p_at and p_at < c.month_ends_at
+      and p_at < c.limits_until
       and (v_amount = 0 or c.enforcement in ('warn', 'shadow') or (
-        (c.day_limit is null or v_amount <= c.day_limit - c.day_spent - c.day_held)
-        and (c.month_limit is null or v_amount <= c.month_limit - c.month_spent - c.month_held)))
+        (c.day_limit is null or v_amount <= c.day_limit + c.day_extra - c.day_spent - c.day_held)
+        and (c.month_limit is null or v_amount <= c.month_limit + c.month_extra - c.month_spent - c.month_held)))
     returning json_build_array(
-      c.account, c.enforcement, c.day_limit, c.day_spent, c.day_held, c.day_starts_at, c.day_ends_at,
-      c.month_limit, c.month_spent, c.month_held, c.month_starts_at, c.month_ends_at
+      c.account, c.enforcement, c.day_limit + c.day_extra, c.day_spent, c.day_held, c.day_starts_at, c.day_ends_at,
+      c.month_limit + c.month_extra, c.month_spent, c.month_held, c.month_starts_at, c.month_ends_at
     ) into v_window;
     exit when not found;
     v_windows := v_windows || v_window;
@@ -76,5 +77,6 @@ begin
   foreach v_level in array v_order loop
     perform from sark.counters c where c.org = v_org and c.account = v_path[v_level] for no key update;
   end loop;
-  return sark.hold_slowly_v1(p_requests, array_fill(v_org, array[cardinality(v_path)]), v_path, p_now);
+  return sark.hold_slowly_v2(p_requests, array[v_org || E'\n' || (r ->> 'request_id')],
+    array_fill(v_org, array[cardinality(v_path)]), v_path, p_now);
 end $$;

@@ -4,7 +4,7 @@
 -- A new partition is attached, which other statements do not wait for. Only when the default one holds rows, because
 -- nobody made partitions for weeks, is everything locked for as long as it takes to move them.
 create or replace function sark.keep_partitions_v1(p_weeks_ahead integer default 5, p_now timestamptz default null)
-returns integer language plpgsql set lock_timeout = '2s' as $$
+returns integer language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s' as $$
 declare
   v_now constant timestamptz := coalesce(p_now, clock_timestamp());
   v_missing timestamptz[];
@@ -53,3 +53,4 @@ begin
   end if;
   return cardinality(v_missing);
 end $$;
+revoke all on function sark.keep_partitions_v1(integer, timestamptz) from public;

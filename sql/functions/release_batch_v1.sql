@@ -7,7 +7,7 @@
 create or replace function sark.release_batch_v1(p_releases jsonb, p_now timestamptz default null) returns json
 language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
-set jit = off as $$
+set enable_bitmapscan = off set jit = off as $$
 declare
   v_orgs text[];
   v_requests text[];

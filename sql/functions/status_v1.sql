@@ -1,4 +1,4 @@
--- Where a principal and every ancestor stand: a look. Answers [unknown, windows], windows as in hold_batch_v1 but
+-- Where a principal and every ancestor stand: a look. Answers [unknown, windows], windows as in hold_batch_v2 but
 -- leaf first. For a principal that may be created when it first asks for money, the windows it would then have.
 create or replace function sark.status_v1(
   p_org text, p_principal text, p_team text, p_create_orgs boolean, p_now timestamptz default null

@@ -1,14 +1,14 @@
 -- name: hold_batch
 -- Hold money for a batch of requests.
-select sark.hold_batch_v1(%(requests)s::jsonb, %(create_orgs)s, %(now)s);
+select sark.hold_batch_v2($1::jsonb, $2, $3);
 
 -- name: settle_batch
 -- End a batch of holds with what was billed.
-select sark.settle_batch_v1(%(requests)s::jsonb, %(now)s);
+select sark.settle_batch_v2($1::jsonb, $2);
 
 -- name: release_batch
 -- End a batch of holds unused.
-select sark.release_batch_v1(%(requests)s::jsonb, %(now)s);
+select sark.release_batch_v1($1::jsonb, $2);
 
 -- name: extend
 -- Let a hold live longer.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 
 import msgspec
 import psycopg
@@ -14,6 +13,7 @@ from fixtures.database import create_database, drop_database, hold_request, org,
 from sark_opa.budget.ledger import Account
 from sark_opa.errors import InvalidInputError
 from sark_opa.storage.ledger import PostgresLedger
+from sark_opa.storage.records import HoldAnswers
 from sark_opa.storage.verify import verify
 
 pytestmark = pytest.mark.anyio
@@ -160,10 +160,14 @@ def test_the_plain_way_for_one_answers_as_the_way_for_many(execute):
 
     def answers(*requests, now):
         payload = msgspec.json.encode(list(requests)).decode()
-        ((found,),) = execute("select sark.hold_batch_v1(%s, false, %s)", (payload, now))
-        windows = {window[0]: window for window in found["windows"]}
-        first = next(answer for answer in found["answers"] if answer[1] != "other")
-        return json.dumps([first, [windows[name] for name in first[3]]])
+        ((text,),) = execute("select sark.hold_batch_v2(%s, false, %s)::text", (payload, now))
+        keys = [(request.org, request.request_id) for request in requests]
+        answered, counters = msgspec.json.decode(text, type=HoldAnswers).by_request(keys)
+        return next(
+            answer.outcome(request, counters)
+            for request, answer in zip(requests, answered, strict=True)
+            if request.request_id != "other"
+        )
 
     for day, amount in itertools.product((15, 16, 17), (10, 12, 9, 0, 4)):
         now = f"2024-05-{day}T12:00:00Z"
