@@ -32,6 +32,7 @@ from sark_opa.evaluation.facts import (
 )
 from sark_opa.evaluation.load import HostLoad
 from sark_opa.evaluation.question import Question
+from sark_opa.evaluation.unpriced import STATUSES, UnpricedCalls
 from sark_opa.metrics import Metrics
 from sark_opa.money import to_usd
 from sark_opa.sandbox import PluginHost
@@ -76,6 +77,7 @@ class Evaluator:
         load: HostLoad,
         hold_ttl_s: int,
         deadline_ms: int,
+        unpriced: UnpricedCalls | None = None,
     ) -> None:
         self._costing = costing
         self._ledger = ledger
@@ -84,6 +86,7 @@ class Evaluator:
         self._load = load
         self._hold_ttl_s = hold_ttl_s
         self._deadline_ms = deadline_ms
+        self._unpriced = unpriced
 
     async def answer(self, question: Question, *, hold: bool, deadline_ms: int | None = None) -> Facts:
         """All facts of one question.
@@ -112,6 +115,7 @@ class Evaluator:
             chain = asyncio.create_task(self._verdicts(question, ends_at - now(), budget_known, faults))
         try:
             estimate = await self._estimate(question, ends_at, faults)
+            self._note_unpriced(question, estimate)
             budget = await self._budget(question, estimate, hold=hold, ends_at=ends_at, faults=faults)
             budget_known.set_result(budget)
             verdicts = await chain if chain is not None else ()
@@ -131,6 +135,14 @@ class Evaluator:
             verdicts=verdicts,
             errors=tuple(faults),
         )
+
+    def _note_unpriced(self, question: Question, estimate: Estimate) -> None:
+        if self._unpriced is not None and estimate.status in STATUSES:
+            model = estimate.model or question.arguments.get("model")
+            provider = estimate.provider or question.resource.id
+            self._unpriced.note(
+                question.principal.org, provider, model if isinstance(model, str) else None, estimate.status
+            )
 
     async def _estimate(self, question: Question, ends_at: float, faults: list[Fault]) -> Estimate:
         try:

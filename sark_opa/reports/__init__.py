@@ -1,0 +1,1 @@
+"""What was spent, told: reports and exports."""
