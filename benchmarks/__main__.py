@@ -9,7 +9,7 @@ import argparse
 import subprocess
 import sys
 
-PARTS = ("estimate", "hold", "plugins", "service", "decision", "breakdown")
+PARTS = ("estimate", "hold", "plugins", "service", "decision", "breakdown", "export")
 
 
 def main() -> int:

@@ -56,6 +56,18 @@ class OverloadedError(UnavailableError):
     code = "overloaded"
 
 
+class SpoolError(UnavailableError):
+    """The settlement could be written neither to the database nor to the local spool; nothing was kept. Try again."""
+
+    code = "spool_unavailable"
+
+
+class SpoolFullError(SpoolError):
+    """The database cannot take the settlement now, and the local spool is full; nothing was kept. Try again."""
+
+    code = "spool_full"
+
+
 class NotFoundError(SarkError):
     """No such thing is known here."""
 
@@ -98,6 +110,18 @@ class HoldEndedError(ConflictError):
     """The hold has already ended another way; a hold ends exactly once."""
 
     code = "hold_ended"
+
+
+class PlanOutdatedError(ConflictError):
+    """The budgets have changed since the plan was made, so nothing was applied; make a new plan and look at it."""
+
+    code = "plan_outdated"
+
+
+class SplitExceededError(ConflictError):
+    """The limits below the account would exceed its own; lower one of them first."""
+
+    code = "split_exceeded"
 
 
 class BudgetExceededError(ConflictError):
@@ -185,10 +209,66 @@ class SandboxError(UnavailableError):
     code = "sandbox_insufficient"
 
 
+class FederationOffError(NotFoundError):
+    """This service is in no federation; set SARK_FEDERATION_FILE."""
+
+    code = "federation_off"
+
+
+class UnknownTransferError(NotFoundError):
+    """No call across organisations of that id is known here."""
+
+    code = "unknown_transfer"
+
+
+class FederationError(InvalidInputError):
+    """What a member of the federation sent cannot be taken; the message says why."""
+
+    code = "federation_invalid"
+
+
+class FederationClockError(FederationError):
+    """It was made in the future or too long ago by our clock; set both clocks right."""
+
+    code = "federation_clock"
+
+
+class FederationSignatureError(SarkError):
+    """It is not signed by the member it says it is from; compare the keys in SARK_FEDERATION_FILE."""
+
+    code = "federation_signature_invalid"
+    status = 401
+
+
+class FederationChangedPastError(ConflictError):
+    """A statement contradicts one its issuer signed before; both are kept, and the new one is not taken."""
+
+    code = "federation_changed_past"
+
+
+class FederationRefusedError(SarkError):
+    """The other organisation does not accept this call; nothing is held. `details.peer_code` says why."""
+
+    code = "federation_refused"
+    status = 402
+
+
+class FederationUnavailableError(UnavailableError):
+    """The other organisation does not answer; nothing was granted. The same request again finds out."""
+
+    code = "federation_unavailable"
+
+
 class MigrationError(SarkError):
     """The database schema is not what this version expects; the message says how it differs."""
 
     code = "migration"
+
+
+class ExportError(SarkError):
+    """The export broke off; what was sent of it is not whole, and no finished file was left. Run it again."""
+
+    code = "export_failed"
 
 
 class OpaError(SarkError):

@@ -30,11 +30,26 @@ class Settings(BaseSettings):
     statement_timeout_ms: int = Field(
         default=5_000, ge=10, le=600_000, description="The database gives a statement up after this many milliseconds."
     )
+    report_timeout_ms: int = Field(
+        default=30_000,
+        ge=100,
+        le=600_000,
+        description="The database gives a report of costs up after this many milliseconds.",
+    )
     batch_size_max: int = Field(
         default=64, ge=1, le=128, description="Most holds or settlements that share one database round trip."
     )
     ledger_queue_max: int = Field(
         default=4_096, ge=1, description="Most requests that may wait for the database; more are refused (overloaded)."
+    )
+    spool_dir: Path | None = Field(
+        default=None,
+        description="Folder of this process alone for settlements the database cannot take now; unset: refused.",
+    )
+    spool_bytes_max: int = Field(
+        default=256 * 2**20,
+        ge=2**20,
+        description="Largest size of the spool in bytes; what does not fit is refused (503, spool_full).",
     )
 
     host: str = Field(default="127.0.0.1", description="Address of the TCP listener.")
@@ -68,6 +83,12 @@ class Settings(BaseSettings):
     expire_interval_s: float = Field(
         default=1.0, gt=0, le=3_600, description="Seconds between two sweeps of holds that are past their time."
     )
+    fold_interval_s: float = Field(
+        default=2.0,
+        gt=0,
+        le=3_600,
+        description="Seconds between two times that new charges are added to the summaries.",
+    )
     unknown_orgs: Literal["deny", "create"] = Field(
         default="deny",
         description="What happens to a call of an org nobody registered: refused, or created without limits.",
@@ -98,6 +119,10 @@ class Settings(BaseSettings):
         description="Redis or Valkey URL of rate windows all replicas share; unset: each process has its own.",
     )
 
+    federation_file: Path | None = Field(
+        default=None, description="YAML file: which member of a federation this is, its key and its peers; unset: none."
+    )
+
     sandbox_min_level: int = Field(
         default=2,
         ge=0,
@@ -106,6 +131,26 @@ class Settings(BaseSettings):
     )
     sandbox_require: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Sandbox layers without which no plugin is loaded, comma separated, such as namespaces."
+    )
+
+    export_url: str | None = Field(
+        default=None,
+        description="Publish FOCUS exports here: file:///folder or s3://bucket/prefix?endpoint=https://…&region=…",
+    )
+    export_format: Literal["csv", "csv.gz", "parquet"] = Field(
+        default="csv.gz", description="Format of the files that are published."
+    )
+    export_period: Literal["day", "month"] = Field(
+        default="day", description="What a published file holds, in its org's time zone."
+    )
+    export_focus_version: Literal["1.2", "1.4"] = Field(
+        default="1.2", description="FOCUS version whose columns are published."
+    )
+    export_interval_s: float = Field(
+        default=300.0, gt=0, le=86_400, description="Seconds between two looks for charges to publish."
+    )
+    export_delay_s: float = Field(
+        default=3_600.0, ge=0, le=864_000, description="Seconds after its end until a day or month is published."
     )
 
     token_refresh_s: float = Field(

@@ -4,11 +4,14 @@ import pytest
 
 pytest_plugins = [
     "fixtures.database",
+    "fixtures.exports",
     "fixtures.objects",
     "fixtures.opa",
     "fixtures.plugins",
     "fixtures.redis",
+    "fixtures.spooling",
     "fixtures.stack",
+    "fixtures.tiers",
 ]
 
 

@@ -7,13 +7,35 @@ from typing import Final
 from fastapi import FastAPI
 
 import sark_opa
-from sark_opa.api import audit, openapi, operations, plugins, problems, routes
+from sark_opa.api import (
+    accounts,
+    audit,
+    budgets,
+    costs,
+    export,
+    federation,
+    openapi,
+    operations,
+    plugins,
+    problems,
+    routes,
+)
 from sark_opa.api.access import allow
 from sark_opa.api.direct import Direct, Endpoint
 from sark_opa.api.edge import Edge
 from sark_opa.api.services import Services
 
-ROUTERS: Final = (routes.facts, routes.holds, routes.accounts, plugins.router, audit.router, operations.router)
+ROUTERS: Final = (
+    routes.facts,
+    routes.holds,
+    accounts.router, budgets.router,
+    plugins.router,
+    audit.router,
+    costs.router,
+    export.router,
+    federation.router,
+    operations.router,
+)
 
 
 def build(services: Services, *, body_bytes_max: int, in_flight_max: int) -> Edge:
@@ -24,7 +46,7 @@ def build(services: Services, *, body_bytes_max: int, in_flight_max: int) -> Edg
         body_bytes_max: largest request body, bytes.
         in_flight_max: most requests answered at once.
     """
-    hot = Endpoint("POST", "/v1/facts", allow(*routes.FACTS_ROLES), routes.ask_facts)
+    hot = Endpoint("POST", "/v1/facts", allow(*routes.FACTS_ROLES, scoped=True), routes.ask_facts)
     return Edge(
         Direct(routed(services), hot),
         body_bytes_max=body_bytes_max,

@@ -14,11 +14,22 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from sark_opa.api import problems
+from sark_opa.api.federation_bodies import FederationHoldBody, GrantAnswer, TransferAnswer
 from sark_opa.evaluation.accounts import AccountAnswer, AccountBody, StatusAnswer
+from sark_opa.evaluation.budget_plans import ApplyBody, BudgetsAnswer, PlanAnswer, PlanBody, StandingsAnswer
 from sark_opa.evaluation.facts import EstimateFact, Facts
 from sark_opa.evaluation.hold_bodies import ChargeAnswer, ChargeBody, ExtendBody, HoldAnswer, HoldBody, SettleBody
 from sark_opa.evaluation.plugin_answers import ConfigBody, PluginAnswer, PluginsAnswer
 from sark_opa.evaluation.question import FactsQuestion, Question
+from sark_opa.evaluation.raises import RaiseAnswer, RaiseBody, RaisesAnswer
+from sark_opa.evaluation.spooling import SpooledAnswer
+from sark_opa.federation.costs import FederatedCosts
+from sark_opa.federation.envelope import Envelope
+from sark_opa.federation.exchange import StatementPage
+from sark_opa.reports.accuracy import AccuracyAnswer
+from sark_opa.reports.answers import SummaryAnswer
+from sark_opa.reports.attention import UnpricedAnswer, UnsettledAnswer
+from sark_opa.reports.trend import TrendAnswer
 from sark_opa.storage.audit import AuditAnswer
 
 _BODIES: Final[tuple[type[BaseModel], ...]] = (
@@ -29,24 +40,48 @@ _BODIES: Final[tuple[type[BaseModel], ...]] = (
     ExtendBody,
     ChargeBody,
     AccountBody,
+    PlanBody,
+    ApplyBody,
+    RaiseBody,
     ConfigBody,
+    FederationHoldBody,
 )
 _ANSWERS: Final[tuple[type[msgspec.Struct], ...]] = (
     Facts,
     EstimateFact,
     HoldAnswer,
     ChargeAnswer,
+    SpooledAnswer,
     AccountAnswer,
     StatusAnswer,
+    PlanAnswer,
+    BudgetsAnswer,
+    StandingsAnswer,
+    RaiseAnswer,
+    RaisesAnswer,
     PluginAnswer,
     PluginsAnswer,
     AuditAnswer,
+    SummaryAnswer,
+    TrendAnswer,
+    AccuracyAnswer,
+    UnsettledAnswer,
+    UnpricedAnswer,
+    GrantAnswer,
+    TransferAnswer,
+    FederatedCosts,
+    StatementPage,
+    Envelope,
 )
 _REFERENCE: Final = "#/components/schemas/"
 
 
 def documented(
-    *, body: type[BaseModel] | None = None, answer: type[msgspec.Struct] | None = None, created: str | None = None
+    *,
+    body: type[BaseModel] | None = None,
+    answer: type[msgspec.Struct] | None = None,
+    created: str | None = None,
+    accepted: type[msgspec.Struct] | None = None,
 ) -> dict[str, Any]:
     """`openapi_extra` of a route.
 
@@ -54,6 +89,7 @@ def documented(
         body: what it reads.
         answer: what it answers with 200.
         created: when it answers the same with 201 instead.
+        accepted: what it answers with 202, when it is kept to be done later.
     """
     extra: dict[str, Any] = {"responses": {}}
     if body is not None:
@@ -64,6 +100,9 @@ def documented(
         extra["responses"]["200"] = {"description": "OK", "content": _json(answer)}
         if created is not None:
             extra["responses"]["201"] = {"description": created, "content": _json(answer)}
+    if accepted is not None:
+        assert accepted in _ANSWERS  # noqa: S101  # same
+        extra["responses"]["202"] = {"description": "Kept, and booked later.", "content": _json(accepted)}
     return extra
 
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from sark_opa.errors import InvalidInputError, SarkError
+from sark_opa.evaluation.question import paths_of
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -69,17 +70,6 @@ def encode(
     if details:
         body["details"] = details
     return msgspec.json.encode(body, enc_hook=str)
-
-
-def paths_of(error: ValidationError) -> list[dict[str, str]]:
-    """Each fault of a validated body: where it is (`principal.id`, `messages[3]`) and what is wrong with it."""
-    faults = []
-    for fault in error.errors(include_url=False, include_context=False, include_input=False):
-        path = ""
-        for part in fault["loc"]:
-            path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
-        faults.append({"path": path, "message": fault["msg"]})
-    return faults
 
 
 def response(error: SarkError) -> Response:

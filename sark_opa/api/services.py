@@ -9,10 +9,16 @@ from typing import Any
 from sark_opa.api.access import Keyring
 from sark_opa.cost import Costing
 from sark_opa.evaluation.accounts import Accounts
+from sark_opa.evaluation.budget_plans import BudgetPlans
 from sark_opa.evaluation.evaluator import Evaluator
 from sark_opa.evaluation.holds import Holds
 from sark_opa.evaluation.plugins import Plugins
+from sark_opa.evaluation.raises import Raises
+from sark_opa.evaluation.spooling import Spooling
+from sark_opa.federation import Federation
 from sark_opa.metrics import Metrics
+from sark_opa.reports.costs import Costs
+from sark_opa.reports.export.exports import Exports
 from sark_opa.storage.audit import AuditLog
 
 
@@ -22,10 +28,16 @@ class Services:
 
     evaluator: Evaluator
     holds: Holds
+    spooling: Spooling
     accounts: Accounts
+    budgets: BudgetPlans
+    raises: Raises
     costing: Costing
     plugins: Plugins
     audit: AuditLog
+    exports: Exports
+    costs: Costs
+    federation: Federation | None
     keyring: Keyring
     metrics: Metrics
     pings: Mapping[str, Callable[[], Awaitable[None]]]

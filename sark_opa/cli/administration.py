@@ -1,4 +1,4 @@
-"""Commands about the database and the machine: migrate, verify, tokens, doctor."""
+"""Commands about the database and the machine: verify, tokens, doctor."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from sark_opa.opa.client import OpaClient
 from sark_opa.sandbox import PluginHost
 from sark_opa.sandbox.doctor import Requirements
 from sark_opa.storage import tokens
-from sark_opa.storage.migrations import migrate as apply_migrations
 from sark_opa.storage.pool import open_pool
 from sark_opa.storage.verify import verify_url
 
@@ -46,15 +45,6 @@ def url_of(given: str | None) -> str:
     return given
 
 
-async def migrate(database_url: str) -> None:
-    """Bring the schema up to date."""
-    async with open_pool(database_url, size_max=1) as pool:
-        applied = await apply_migrations(pool)
-    for name in applied:
-        console.print(f"applied {name}", highlight=False)
-    console.print("the database is up to date", highlight=False)
-
-
 async def verify(database_url: str) -> int:
     """Check the ledger's invariants; 1 when one does not hold."""
     findings = await verify_url(database_url)
@@ -67,11 +57,13 @@ async def verify(database_url: str) -> int:
     return 0
 
 
-async def create_token(database_url: str, *, name: str, role: tokens.Role, days: int | None) -> None:
+async def create_token(
+    database_url: str, *, name: str, role: tokens.Role, days: int | None, account: str | None
+) -> None:
     """Make a token and print it."""
     expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
     async with open_pool(database_url, size_max=1) as pool:
-        token = await tokens.create(pool, name=name, role=role, expires_at=expires_at)
+        token = await tokens.create(pool, name=name, role=role, expires_at=expires_at, account=account)
     # To standard output alone, so that it can be piped into a secret store.
     sys.stdout.write(token + "\n")
 
@@ -79,12 +71,15 @@ async def create_token(database_url: str, *, name: str, role: tokens.Role, days:
 async def list_tokens(database_url: str) -> None:
     """List tokens."""
     table = Table(box=None, pad_edge=False)
-    for column in ("name", "role", "created", "expires", "revoked"):
+    for column in ("name", "role", "account", "created", "expires", "revoked"):
         table.add_column(column, overflow="fold")
     async with open_pool(database_url, size_max=1) as pool:
         for row in await tokens.listed(pool):
             times = (row.created_at, row.expires_at, row.revoked_at)
-            table.add_row(escape(row.name), row.role, *(f"{time:%Y-%m-%d %H:%M}" if time else "" for time in times))
+            account = escape(row.account or "")
+            table.add_row(
+                escape(row.name), row.role, account, *(f"{time:%Y-%m-%d %H:%M}" if time else "" for time in times)
+            )
     console.print(table)
 
 

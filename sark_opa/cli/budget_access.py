@@ -15,11 +15,11 @@ import msgspec
 import requests
 from pydantic import BaseModel, ValidationError
 
-from sark_opa.api.problems import paths_of
 from sark_opa.client.wire import RefusedError, UnreachableError, answer_of
 from sark_opa.errors import ConfigurationError, InvalidInputError
 from sark_opa.evaluation.budget_plans import ApplyBody, BudgetPlans, PlanBody
 from sark_opa.evaluation.facts import encode
+from sark_opa.evaluation.question import paths_of
 from sark_opa.evaluation.raises import RaiseBody, Raises
 from sark_opa.storage.accounts import AccountStore
 from sark_opa.storage.audit import CLI, Actor

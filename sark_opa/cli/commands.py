@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 import sark_opa
-from sark_opa.cli import administration, plugin, run
+from sark_opa.cli import administration, budget, cost, database, federation, plugin, prices, run, spool
 
 app = typer.Typer(
     name="sark-opa",
@@ -21,6 +21,12 @@ app = typer.Typer(
 token = typer.Typer(help="Tokens of the service: who may ask, settle, report, administer.", no_args_is_help=True)
 app.add_typer(token, name="token")
 app.add_typer(plugin.app, name="plugin")
+app.add_typer(database.app, name="database")
+app.add_typer(budget.app, name="budget")
+app.add_typer(spool.app, name="spool")
+app.add_typer(federation.app, name="federation")
+app.add_typer(cost.app, name="cost")
+app.add_typer(prices.app, name="prices")
 
 DatabaseUrl = Annotated[
     str | None, typer.Option(envvar="SARK_DATABASE_URL", help="PostgreSQL 13 or newer, as a libpq URL.")
@@ -92,10 +98,7 @@ def settings() -> None:
     run.print_settings()
 
 
-@app.command()
-def migrate(database_url: DatabaseUrl = None) -> None:
-    """Bring the database to this version's schema. Safe to run from several places at once."""
-    asyncio.run(administration.migrate(administration.url_of(database_url)))
+app.command()(database.migrate)
 
 
 @app.command()
@@ -118,14 +121,22 @@ def doctor(
 @token.command("create")
 def create_token(
     name: Annotated[str, typer.Argument(help="Who will hold it; unique.")],
-    role: Annotated[Literal["facts", "settle", "report", "admin"], typer.Option(help="What it may do.")],
+    role: Annotated[Literal["facts", "settle", "report", "budget", "admin"], typer.Option(help="What it may do.")],
+    account: Annotated[
+        str | None,
+        typer.Option(help="What it is for, with all below it: an org or an account. Everything by default."),
+    ] = None,
     days: Annotated[
         int | None, typer.Option(min=1, max=36_500, help="Days until it expires; never by default.")
     ] = None,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Make a token and print it, once: only its hash is kept."""
-    asyncio.run(administration.create_token(administration.url_of(database_url), name=name, role=role, days=days))
+    asyncio.run(
+        administration.create_token(
+            administration.url_of(database_url), name=name, role=role, days=days, account=account
+        )
+    )
 
 
 @token.command("list")

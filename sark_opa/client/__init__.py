@@ -17,6 +17,15 @@ sark.settle(decision, usage=response["usage"])
 from sark_opa.client.aio import AsyncSarkClient
 from sark_opa.client.decision import Decision, Hold, Reason
 from sark_opa.client.sync import SarkClient
-from sark_opa.client.wire import RefusedError, UnreachableError
+from sark_opa.client.wire import RefusedError, Settlement, UnreachableError
 
-__all__ = ["AsyncSarkClient", "Decision", "Hold", "Reason", "RefusedError", "SarkClient", "UnreachableError"]
+__all__ = [
+    "AsyncSarkClient",
+    "Decision",
+    "Hold",
+    "Reason",
+    "RefusedError",
+    "SarkClient",
+    "Settlement",
+    "UnreachableError",
+]

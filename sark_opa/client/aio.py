@@ -74,15 +74,18 @@ class AsyncSarkClient:
         usage: Mapping[str, Any] | None = None,
         amount_usd: Decimal | None = None,
         estimated: bool = False,
-    ) -> dict[str, Any]:
+    ) -> wire.Settlement:
         """End a hold with the provider's own `usage` object, or the amount it billed.
+
+        Returns:
+            The charge; or, when `spooled` is true, the note that the service keeps the settlement and books it later.
 
         Raises:
             RefusedError: the service refused; `problem_code` says why.
             UnreachableError: no answer; call again, it books once.
         """
         path = wire.end_path(decision_or_hold_id, "settle")
-        return await self._tell(path, wire.settle_body(usage, amount_usd, estimated=estimated))
+        return wire.Settlement(await self._tell(path, wire.settle_body(usage, amount_usd, estimated=estimated)))
 
     async def release(self, decision_or_hold_id: Decision | str) -> dict[str, Any]:
         """End a hold unused.

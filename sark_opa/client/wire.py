@@ -38,6 +38,18 @@ class UnreachableError(SarkError):
     code: ClassVar[str] = "unreachable"
 
 
+class Settlement(dict[str, Any]):
+    """The service's answer to a settle: the charge, or, while its database is away, that the settlement is kept.
+
+    Kept, it is booked later without anything more to do; it has `code`, `spool_id`, `hold_id` and `received_at` then.
+    """
+
+    @property
+    def spooled(self) -> bool:
+        """Whether it is kept, and no charge yet."""
+        return self.get("code") == "settlement_spooled"
+
+
 def end_path(decision_or_id: Decision | str, end: Literal["settle", "release"]) -> str:
     """Where a hold is ended.
 

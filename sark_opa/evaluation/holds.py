@@ -124,20 +124,24 @@ class Holds:
         ttl_s = self._ttl(body.ttl_s)
         return HoldAnswer.of(await self._ledger.extend(org, request_id, ttl_s, deadline_s=self._deadline_s))
 
-    async def charge(self, body: ChargeBody) -> ChargeAnswer:
+    async def charge(self, body: ChargeBody, at: datetime | None = None) -> ChargeAnswer:
         """Book a cost that never had a hold.
+
+        Args:
+            body: what it was.
+            at: when it was received, whose prices count; now unless given.
 
         Raises:
             UnknownAccountError: not registered.
             RequestIdConflictError: the `request_id` belongs to a different request.
             UsageError: the usage payload cannot be read.
         """
-        now = datetime.now(UTC)
         provider = self._costing.provider_of(body.resource.id, body.model) if body.usage is not None else None
         attribution = Attribution(
             body.principal.id, body.resource.id, body.capability.id, provider=provider, model=body.model, tags=body.tags
         )
-        settlement = self._settlement(body.principal.org, body.request_id, body, attribution, now)
+        received_at = at or datetime.now(UTC)
+        settlement = self._settlement(body.principal.org, body.request_id, body, attribution, received_at)
         request = HoldRequest(
             org=body.principal.org,
             principal_id=body.principal.id,

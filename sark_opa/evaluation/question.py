@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Self
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from sark_opa.errors import InvalidInputError
 
@@ -37,6 +37,17 @@ class Strict(BaseModel):
     """Base of everything a caller sends: no unknown fields, no type coercion, immutable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def paths_of(error: ValidationError) -> list[dict[str, str]]:
+    """Each fault of a validated body: where it is (`principal.id`, `messages[3]`) and what is wrong with it."""
+    faults = []
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        path = ""
+        for part in fault["loc"]:
+            path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+        faults.append({"path": path, "message": fault["msg"]})
+    return faults
 
 
 class Principal(Strict):

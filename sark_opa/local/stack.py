@@ -187,10 +187,11 @@ def _socket_folder(data: Path, stack: contextlib.AsyncExitStack) -> Path:
 
 
 def _service(port: int, data: Path, settings: Mapping[str, str], sockets: Path) -> Child:
+    own = {"SARK_SOCKET_PATH": str(sockets / "service.sock"), "SARK_SPOOL_DIR": str(data / "spool")}
     return Child(
         "service",
         [sys.executable, "-m", "sark_opa", "serve"],
-        environment=base_environment() | {"SARK_SOCKET_PATH": str(sockets / "service.sock"), **settings},
+        environment=base_environment() | own | dict(settings),
         log=data / "log" / "service.log",
         ready=lambda: http_ready(port, "/healthz"),
     )

@@ -23,9 +23,10 @@ select to_regclass('sark.storage') is not null;
 select tier from sark.storage;
 
 -- name: may_create_timescaledb
--- Whether TimescaleDB is loaded and allowed, but not in this database yet.
+-- Whether TimescaleDB is loaded and allowed, but not in this database yet. Which libraries are loaded may not everybody
+-- read; that its loader has brought its settings, may.
 select
-  coalesce(current_setting('shared_preload_libraries', true), '') ~ '\mtimescaledb\M'
+  exists (select from pg_settings where name = 'timescaledb.max_background_workers')
   and exists (select from pg_available_extensions where name = 'timescaledb' and installed_version is null)
   and (
     (select rolsuper from pg_roles where rolname = current_user)
@@ -45,6 +46,27 @@ select case
   else 'apache'
 end;
 
+-- name: server
+-- What runs here, and whether anything of sark-opa is in it.
+select current_setting('server_version'), (select extversion from pg_extension where extname = 'timescaledb'),
+  current_setting('timescaledb.license', true), to_regclass('sark.migrations') is not null;
+
+-- name: set_script_timeouts
+-- The same for the transaction of a script.
+set local statement_timeout = 0; set local lock_timeout = '30s';
+
+-- name: lock_script
+-- The same lock, until the end of a script's transaction.
+select pg_advisory_xact_lock(7308895158395168115);
+
+-- name: refuse_if_migrated_meanwhile
+-- A script is for the database as it was when the script was written.
+do $$ begin
+  if (select count(*) from sark.migrations where number > 0) <> %(applied)s then
+    raise exception 'this script is for a database with %(applied)s migrations; print it again';
+  end if;
+end $$;
+
 -- name: create_schema
 -- Everything of sark-opa lives here.
 create schema if not exists sark;
@@ -60,7 +82,7 @@ create table if not exists sark.migrations (
 
 -- name: history
 -- What was applied, in order.
-select number, name, checksum from sark.migrations order by number;
+select number, name, checksum, applied_at from sark.migrations order by number;
 
 -- name: record
 -- Remember what was applied.

@@ -26,8 +26,9 @@ select s.tier, s.keep_charges_days, s.compress_after_days, nullif(s.charges_kept
 from sark.storage s
 cross join sark.fold_mark m
 cross join lateral (
+  -- Looked up beforehand, since a join would unpack every compressed chunk.
   select count(*) as rows, min(t.recorded_at) as since from sark.cost_tracking t
-  where t.xid >= m.xid and t.recorded_at >= m.recorded_from
+  where t.xid >= (select xid from sark.fold_mark) and t.recorded_at >= (select recorded_from from sark.fold_mark)
 ) u;
 
 -- name: keep_charges_days

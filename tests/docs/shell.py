@@ -18,7 +18,7 @@ from sark_opa.local.postgres import binaries
 
 _END = "==== end of example ===="
 _serial = itertools.count()
-VARYING = {"id", "created_at", "expires_at", "charged_at", "resets_at"}
+VARYING = {"id", "created_at", "expires_at", "charged_at", "resets_at", "starts_at", "revision"}
 """Fields whose values differ from run to run."""
 
 

@@ -19,6 +19,7 @@ from sark_opa.errors import SarkError
 from sark_opa.evaluation import facts, hold_bodies
 from sark_opa.evaluation.plugin_answers import PluginAnswer
 from sark_opa.evaluation.question import Question
+from sark_opa.evaluation.spooling import SpooledAnswer
 from sark_opa.storage.audit import AuditAnswer, Recorded
 
 PAGE = "docs/reference/http-api.md"
@@ -112,8 +113,8 @@ def test_it_lists_exactly_the_problem_codes() -> None:
     "answer",
     [
         facts.Facts, facts.BudgetFact, facts.BlockedFact, facts.HoldFact, facts.VerdictFact, facts.Fault,
-        facts.AccountFact, facts.EstimateFact, hold_bodies.HoldAnswer, hold_bodies.ChargeAnswer, PluginAnswer,
-        AuditAnswer, Recorded,
+        facts.AccountFact, facts.EstimateFact, hold_bodies.HoldAnswer, hold_bodies.ChargeAnswer, SpooledAnswer,
+        PluginAnswer, AuditAnswer, Recorded,
     ],
     ids=lambda kind: kind.__name__,
 )  # fmt: skip
@@ -155,7 +156,7 @@ def test_the_examples_run_and_answer_what_is_shown(stack: LiveStack, tmp_path: P
         if command.text.startswith("curl -s $SERVICE/metrics"):
             assert "sark_request_seconds_bucket" in output
             continue
-        if " -X DELETE " in command.text:
+        if " -X DELETE " in command.text or " -o " in command.text:
             assert output == ""
             continue
         (answer,) = parsed(output)

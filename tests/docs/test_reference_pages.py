@@ -172,7 +172,8 @@ def test_benchmarks_lists_the_parts_and_their_options() -> None:
     assert tuple(listed) == PARTS
     for part, row in listed.items():
         source = (ROOT / "benchmarks" / f"{part}.py").read_text()
-        assert set(re.findall(r"--\w+", row[2])) == set(re.findall(r'add_argument\("(--\w+)"(?!.*SUPPRESS)', source)), part
+        options = set(re.findall(r'add_argument\("(--\w+)"(?!.*SUPPRESS)', source))
+        assert set(re.findall(r"--\w+", row[2])) == options, part
     assert rows(sections("docs/reference/benchmarks.md", "## ")["Figures"])
 
 

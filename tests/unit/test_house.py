@@ -20,7 +20,10 @@ EDGES = {
     "sark_opa/sandbox/guest/zygote.py",  # a forked child
     "sark_opa/sandbox/in_process.py",  # an operator's object
 }
-ROOMS = {"api", "budget", "cli", "client", "cost", "demo", "evaluation", "kit", "local", "opa", "sandbox", "storage"}
+ROOMS = {
+    "api", "budget", "cli", "client", "cost", "demo", "evaluation", "federation", "kit", "local", "opa", "reports",
+    "sandbox", "storage",
+}  # fmt: skip
 TOP_LEVEL = {
     "pyproject.toml", "sark_opa", "rego", "plugins", "sql", "tests", "opa-config.yaml", "docker-compose.yml",
     "Makefile", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "docs", "benchmarks", "examples",

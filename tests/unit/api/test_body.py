@@ -10,8 +10,9 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sark_opa.api.body import MalformedJsonError, read
-from sark_opa.api.problems import paths_of, response
+from sark_opa.api.problems import response
 from sark_opa.errors import BudgetExceededError, UnauthenticatedError, UnavailableError
+from sark_opa.evaluation.question import paths_of
 
 pytestmark = pytest.mark.anyio
 
