@@ -28,7 +28,8 @@ from sark_opa.api.services import Services
 ROUTERS: Final = (
     routes.facts,
     routes.holds,
-    accounts.router, budgets.router,
+    accounts.router,
+    budgets.router,
     plugins.router,
     audit.router,
     costs.router,

@@ -34,9 +34,7 @@ def parse(text: str, file: str) -> dict[str, LiteralString]:
     read_to = 0
     for match in _NAMED.finditer(text):
         if match["name"] in queries or (queries and text[read_to : match.start()].strip()):
-            raise ValueError(
-                f"{file}: {match['name']} is there twice, or stands after SQL without a name"
-            )
+            raise ValueError(f"{file}: {match['name']} is there twice, or stands after SQL without a name")
         # A file of this package, read whole: as constant as a literal in the source.
         queries[match["name"]] = cast("LiteralString", match["sql"].strip().rstrip(";"))
         read_to = match.end()
