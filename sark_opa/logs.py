@@ -39,13 +39,18 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
         # Not structlog's own choice of traceback, which shows local variables: prompts and tokens among them.
         plain = structlog.dev.plain_traceback
         shared += [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
-        factory = structlog.PrintLoggerFactory(sys.stderr)
+        factory = _print_logger
     structlog.configure(
         processors=shared,
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=factory,
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=form == "json",
     )
+
+
+def _print_logger(*_: Any) -> structlog.PrintLogger:
+    # The stream of the moment: whoever runs a command inside another program may put one of its own in place.
+    return structlog.PrintLogger(sys.stderr)
 
 
 def get_logger(name: str) -> Any:

@@ -1,6 +1,7 @@
 """Fixtures of all tests: each family lives in a module of tests/fixtures."""
 
 import pytest
+import structlog
 
 pytest_plugins = [
     "fixtures.database",
@@ -19,3 +20,11 @@ pytest_plugins = [
 def anyio_backend():
     """Asynchronous tests run on asyncio alone, as the service does."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were():
+    """A command that is run inside the tests' process sets up its logs, and the next test's too if it stayed so."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)

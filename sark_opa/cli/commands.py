@@ -3,16 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
+from typer.core import TyperGroup
 
 import sark_opa
-from sark_opa.cli import administration, budget, cost, database, federation, plugin, prices, run, spool
+
+GROUPS: Final = ("budget", "cost", "database", "federation", "plugin", "prices", "spool")
+"""Each is the `app` of the module of its name."""
+
+
+class _Commands(TyperGroup):
+    """Imports a group when it is asked for: all that the others need takes a second, which a shell would wait for.
+
+    For the same reason each command here imports its work itself.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), "migrate", *GROUPS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name == "migrate":
+            found = import_module("sark_opa.cli.database").migrate_app
+        elif cmd_name in GROUPS:
+            found = import_module(f"sark_opa.cli.{cmd_name}").app
+        else:
+            return super().get_command(ctx, cmd_name)
+        command = typer.main.get_command(found)
+        command.name = cmd_name
+        return command
+
 
 app = typer.Typer(
     name="sark-opa",
+    cls=_Commands,
     help="Lets Open Policy Agent decide with money and sandboxed plugin verdicts in hand.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -20,13 +47,6 @@ app = typer.Typer(
 )
 token = typer.Typer(help="Tokens of the service: who may ask, settle, report, administer.", no_args_is_help=True)
 app.add_typer(token, name="token")
-app.add_typer(plugin.app, name="plugin")
-app.add_typer(database.app, name="database")
-app.add_typer(budget.app, name="budget")
-app.add_typer(spool.app, name="spool")
-app.add_typer(federation.app, name="federation")
-app.add_typer(cost.app, name="cost")
-app.add_typer(prices.app, name="prices")
 
 DatabaseUrl = Annotated[
     str | None, typer.Option(envvar="SARK_DATABASE_URL", help="PostgreSQL 13 or newer, as a libpq URL.")
@@ -71,6 +91,8 @@ def up(
 
     PostgreSQL is embedded unless SARK_DATABASE_URL names a server.
     """
+    from sark_opa.cli import run
+
     settings = {
         "SARK_PLUGINS": run.absolute_plugins(plugins),
         "SARK_PLUGINS_CONFIG_FILE": str(plugins_config.resolve()) if plugins_config else "",
@@ -83,27 +105,32 @@ def up(
 @app.command()
 def demo() -> None:
     """Show the main job on real input, in a stack of its own. Exits 1 if any outcome differs from what is stated."""
+    from sark_opa.cli import run
+
     raise typer.Exit(run.demo())
 
 
 @app.command()
 def serve() -> None:
     """Run one service process. Everything is set by SARK_* variables; see `sark-opa settings`."""
+    from sark_opa.cli import run
+
     run.serve()
 
 
 @app.command()
 def settings() -> None:
     """List every setting of the service: variable, default, meaning."""
+    from sark_opa.cli import run
+
     run.print_settings()
-
-
-app.command()(database.migrate)
 
 
 @app.command()
 def verify(database_url: DatabaseUrl = None) -> None:
     """Check every invariant of the ledger on a live database. Exits 1 on a finding."""
+    from sark_opa.cli import administration
+
     raise typer.Exit(asyncio.run(administration.verify(administration.url_of(database_url))))
 
 
@@ -115,7 +142,9 @@ def doctor(
     ] = None,
 ) -> None:
     """Look at everything the stack needs on this machine, and say what is missing."""
-    raise typer.Exit(asyncio.run(administration.doctor(database_url, opa_url)))
+    from sark_opa.cli import doctor as looks
+
+    raise typer.Exit(asyncio.run(looks.doctor(database_url, opa_url)))
 
 
 @token.command("create")
@@ -132,6 +161,8 @@ def create_token(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Make a token and print it, once: only its hash is kept."""
+    from sark_opa.cli import administration
+
     asyncio.run(
         administration.create_token(
             administration.url_of(database_url), name=name, role=role, days=days, account=account
@@ -142,10 +173,14 @@ def create_token(
 @token.command("list")
 def list_tokens(database_url: DatabaseUrl = None) -> None:
     """List tokens: name, role, since when, until when. Never the token."""
+    from sark_opa.cli import administration
+
     asyncio.run(administration.list_tokens(administration.url_of(database_url)))
 
 
 @token.command("revoke")
 def revoke_token(name: Annotated[str, typer.Argument(help="Its name.")], database_url: DatabaseUrl = None) -> None:
     """Revoke a token; every service process notices within SARK_TOKEN_REFRESH_S seconds."""
+    from sark_opa.cli import administration
+
     asyncio.run(administration.revoke_token(administration.url_of(database_url), name=name))

@@ -19,6 +19,8 @@ from sark_opa.storage.migrations import Tier
 app = typer.Typer(
     help="The database: how it stands, upkeep, retention, summaries, sizes, rights.", no_args_is_help=True
 )
+migrate_app = typer.Typer(add_completion=False)
+"""`sark-opa migrate`, which is no command of the group."""
 DatabaseUrl = Annotated[
     str | None, typer.Option(envvar="SARK_DATABASE_URL", help="PostgreSQL 13 or newer, as a libpq URL.")
 ]
@@ -27,6 +29,7 @@ _DAYS: Final = re.compile(r"(?P<days>\d{1,5})d?")
 _KEPT_DAYS_LEAST: Final = 62
 
 
+@migrate_app.command()
 def migrate(
     print_: Annotated[
         bool, typer.Option("--print", help="Print what is missing as a script for psql, and change nothing.")

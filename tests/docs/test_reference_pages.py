@@ -30,7 +30,9 @@ OPERATE = "docs/guides/operate.md"
 
 
 def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
-    below = getattr(command, "commands", {})
+    below = {}
+    if hasattr(command, "list_commands"):
+        below = {each: command.get_command(None, each) for each in command.list_commands(None)}
     if not below:
         yield name, command
     for child, inner in below.items():

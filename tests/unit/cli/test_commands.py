@@ -87,7 +87,7 @@ def test_verify_tells_what_does_not_hold(database_url: str, execute: Callable[..
     execute("alter table sark.cost_tracking disable trigger cost_tracking_append_only")
     found = sark("verify", database_url=database_url)
     assert found.returncode == 1
-    assert "I9_never_edited" in found.stdout
+    assert "I9_guarded" in found.stdout
 
 
 def test_a_token_is_printed_once_and_stored_hashed(database_url: str, execute: Callable[..., Any]) -> None:
