@@ -123,6 +123,7 @@ async def services_of(settings: Settings, metrics: Metrics) -> AsyncIterator[Ser
         costing = Costing(overlay=overlay, tokenize_chars_max=settings.tokenize_chars_max)
         costing.warm_up()
         pool = await stack.enter_async_context(_pool(settings))
+        await upkeep.require_own_summaries(pool)
         ledger = await stack.enter_async_context(_ledger(settings, pool))
         costs = await stack.enter_async_context(_costs(settings))
         unpriced = UnpricedCalls(costs.count_unpriced)

@@ -416,10 +416,8 @@ create table sark.storage (
   singleton boolean not null default true,
   tier text not null,
   keep_charges_days integer,
-  compress_after_days integer not null default 30,
   charges_kept_from timestamp with time zone not null default '-infinity'::timestamp with time zone,
   constraint storage_pkey PRIMARY KEY (singleton),
-  constraint storage_compresses_what_is_settled CHECK ((compress_after_days >= 7)),
   constraint storage_keeps_two_months CHECK ((keep_charges_days >= 62)),
   constraint storage_one_row CHECK (singleton),
   constraint storage_tier_known CHECK ((tier = ANY (ARRAY['plain'::text, 'apache'::text, 'tsl'::text])))

@@ -32,7 +32,6 @@ class Storage:
 
     tier: str
     keep_charges_days: int | None
-    compress_after_days: int
     charges_kept_from: datetime | None
     folded_at: datetime
     unfolded_rows: int
@@ -54,10 +53,21 @@ async def fold(pool: Pool, *, rows_max: int = _FOLD_ROWS_MAX) -> int:
         found = await pool.call(_queries["fold"], {"rows_max": rows_max})
         rows = 0 if found is None else int(found)
         if rows == _RESTORED:
-            raise MigrationError("this database was restored on another server; run `sark-opa database rebuild` once")
+            raise _restored()
         total += rows
         if rows <= rows_max // 20:  # what is left is what came meanwhile, or the next turn's
             return total
+
+
+async def require_own_summaries(pool: Pool) -> None:
+    """Return if new charges can be told from those in the summaries.
+
+    Raises:
+        MigrationError: the database was restored on another server: reports would miss what is charged from now on.
+        DatabaseUnavailableError: the database does not answer.
+    """
+    if (await pool.rows(_queries["is_restored"]))[0][0]:
+        raise _restored()
 
 
 async def keep_partitions(pool: Pool, *, weeks_ahead: int = _WEEKS_AHEAD, now: datetime | None = None) -> int:
@@ -115,3 +125,7 @@ async def storage(pool: Pool) -> Storage:
     """
     (row,) = await pool.rows(_queries["storage"])
     return Storage(*row)
+
+
+def _restored() -> MigrationError:
+    return MigrationError("this database was restored on another server; run `sark-opa database rebuild` once")

@@ -8,14 +8,12 @@ create table sark.storage (
   singleton boolean not null default true,
   tier text not null,
   keep_charges_days integer,                     -- null: for ever. Charges and ended holds older than that are dropped
-  compress_after_days integer not null default 30,  -- used on tier tsl
   charges_kept_from timestamptz not null default '-infinity',  -- what was charged earlier is in summaries alone
   constraint storage_pkey primary key (singleton),
   constraint storage_one_row check (singleton),
   constraint storage_tier_known check (tier in ('plain', 'apache', 'tsl')),
   -- Two whole months, since the running windows and the last ones are still booked into.
-  constraint storage_keeps_two_months check (keep_charges_days >= 62),
-  constraint storage_compresses_what_is_settled check (compress_after_days >= 7)
+  constraint storage_keeps_two_months check (keep_charges_days >= 62)
 );
 
 -- A bigint instead of xid8, which has no BRIN index: rows arrive in its order, so a few pages tell where the new ones

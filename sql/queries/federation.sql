@@ -61,14 +61,16 @@ order by e.issuer, e.period, e.direction, e.alias;
 
 -- name: ledger_total
 -- What an org, or one principal of it, was charged on some days of the org's time zone, to this moment.
-with mark as (select xid, recorded_from from sark.fold_mark), parts as (
+with parts as (
   select d.charges, d.actual_nanousd from sark.daily_costs d
   where d.org = %(org)s and d.dimension = case when %(principal)s::text is null then 'org' else 'principal' end
     and d.key = coalesce(%(principal)s, '') and d.day >= %(from_day)s and d.day < %(to_day)s
   union all
   select case c.kind when 'reversal' then -1 else 1 end, c.actual_nanousd
-  from mark m join sark.cost_tracking c on c.xid >= m.xid and c.recorded_at >= m.recorded_from
-  where c.org = %(org)s and (%(principal)s::text is null or c.principal_id = %(principal)s)
+  from sark.cost_tracking c
+  -- The mark is looked up beforehand, since a join would unpack every compressed chunk.
+  where c.xid >= (select xid from sark.fold_mark) and c.recorded_at >= (select recorded_from from sark.fold_mark)
+    and c.org = %(org)s and (%(principal)s::text is null or c.principal_id = %(principal)s)
     and c.budget_day >= %(from_day)s and c.budget_day < %(to_day)s
 )
 select coalesce(sum(charges), 0)::bigint, coalesce(sum(actual_nanousd), 0)::bigint from parts;

@@ -71,15 +71,16 @@ from (
     coalesce(t.provider, '') || '/' || coalesce(t.model, ''),
     greatest(-20, least(40, floor((t.actual_nanousd - t.estimated_nanousd) * 20.0 / t.estimated_nanousd))),
     1
-  from sark.fold_mark m
-  cross join lateral (
+  from (
+    -- The mark is looked up beforehand, since a join would unpack every compressed chunk.
     select * from sark.cost_tracking c
-    where c.org = %(org)s and c.xid >= m.xid and c.recorded_at >= m.recorded_from
+    where c.org = %(org)s and c.xid >= (select xid from sark.fold_mark)
+      and c.recorded_at >= (select recorded_from from sark.fold_mark)
       and c.time >= %(from_day)s::date::timestamp at time zone 'UTC' - interval '1 day'
       and c.time < %(to_day)s::date::timestamp at time zone 'UTC' + interval '1 day'
       and c.budget_day >= %(from_day)s::date and c.budget_day < %(to_day)s::date
   ) t
-  where t.kind = 'charge' and t.estimated_nanousd > 0 and not t.estimated
+  where t.kind = 'charge' and t.rerating_id is null and t.estimated_nanousd > 0 and not t.estimated
 ) e
 where (%(providers)s::text[] is null or split_part(e.key, '/', 1) = any (%(providers)s))
   and (%(models)s::text[] is null or substr(e.key, strpos(e.key, '/') + 1) = any (%(models)s))

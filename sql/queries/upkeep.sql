@@ -20,7 +20,7 @@ select sark.drop_holds_v1(%(rows_max)s::integer);
 
 -- name: storage
 -- How this database keeps charges, and how far the summaries are behind.
-select s.tier, s.keep_charges_days, s.compress_after_days, nullif(s.charges_kept_from, '-infinity'), m.folded_at,
+select s.tier, s.keep_charges_days, nullif(s.charges_kept_from, '-infinity'), m.folded_at,
   u.rows, coalesce(extract(epoch from clock_timestamp() - u.since), 0)::double precision,
   (select extversion from pg_extension where extname = 'timescaledb')
 from sark.storage s
@@ -30,6 +30,12 @@ cross join lateral (
   select count(*) as rows, min(t.recorded_at) as since from sark.cost_tracking t
   where t.xid >= (select xid from sark.fold_mark) and t.recorded_at >= (select recorded_from from sark.fold_mark)
 ) u;
+
+-- name: is_restored
+-- Whether the mark's transaction ids are another server's, as after a dump and restore.
+select m.server <> (select system_identifier::text from pg_control_system())
+  or m.xid > pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+from sark.fold_mark m;
 
 -- name: keep_charges_days
 -- Set for how long charges are kept; null: for ever.
