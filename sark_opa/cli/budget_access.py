@@ -8,15 +8,12 @@ from __future__ import annotations
 import asyncio
 import getpass
 from collections.abc import Awaitable, Callable, Mapping
-from decimal import Decimal
 from typing import Any, Final, Protocol, TypeVar
 
-import msgspec
-import requests
 from pydantic import BaseModel, ValidationError
 
-from sark_opa.client.wire import RefusedError, UnreachableError, answer_of
-from sark_opa.errors import ConfigurationError, InvalidInputError
+from sark_opa.cli.remote import Answer, Remote, exact
+from sark_opa.errors import InvalidInputError
 from sark_opa.evaluation.budget_plans import ApplyBody, BudgetPlans, PlanBody
 from sark_opa.evaluation.facts import encode
 from sark_opa.evaluation.question import paths_of
@@ -26,12 +23,9 @@ from sark_opa.storage.audit import CLI, Actor
 from sark_opa.storage.pool import open_pool
 from sark_opa.storage.raises import RaiseStore
 
-Answer = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
 _TIMEOUT_S: Final = 30.0
 _STATEMENT_TIMEOUT_MS: Final = 60_000
-_encode: Final = msgspec.json.Encoder(decimal_format="number").encode
-_exact: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 
 class Budgets(Protocol):
@@ -71,11 +65,6 @@ def reached(url: str, token: str, database_url: str | None) -> Budgets:
     """
     if database_url:
         return _Database(database_url)
-    if not token:
-        raise ConfigurationError(
-            "no token: set SARK_TOKEN to one of role admin, budget or report (sark-opa token create), "
-            "or give --database-url"
-        )
     return _Service(url, token)
 
 
@@ -83,9 +72,7 @@ class _Service:
     """Through a running service; the author of what is done is the token's name."""
 
     def __init__(self, url: str, token: str) -> None:
-        self._url = f"{url.rstrip('/')}/v1/budgets"
-        self._http = requests.Session()
-        self._http.headers["Authorization"] = f"Bearer {token}"
+        self._remote = Remote(url, "/v1/budgets", token, roles="admin, budget or report", timeout_s=_TIMEOUT_S)
 
     def plan(self, body: Mapping[str, Any]) -> Answer:
         return self._ask("POST", "/plan", body)
@@ -109,21 +96,7 @@ class _Service:
         return self._ask("DELETE", f"/raises/{raise_id}", account=account)
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Answer:
-        data = None if body is None else _encode(body)
-        try:
-            answer = self._http.request(
-                method, self._url + path, params=query, data=data, timeout=_TIMEOUT_S, allow_redirects=False
-            )
-        except requests.RequestException as error:
-            raise UnreachableError(f"{self._url} does not answer: {error}") from error
-        if answer.status_code in {502, 503, 504}:
-            raise UnreachableError(f"{self._url} answers {answer.status_code}: {answer.text[:200]}")
-        try:
-            return answer_of(answer.status_code, answer.content)
-        except RefusedError as error:
-            raise RefusedError(
-                error.http_status, error.problem_code, f"{error.problem_code}: {error.message}"
-            ) from None
+        return self._remote.ask(method, path, query, body)
 
 
 class _Database:
@@ -164,7 +137,7 @@ class _Database:
                 accounts = AccountStore(pool)
                 return await use(BudgetPlans(accounts), Raises(RaiseStore(pool), accounts))
 
-        return _exact.decode(encode(asyncio.run(run())))
+        return exact.decode(encode(asyncio.run(run())))
 
 
 def _myself() -> Actor:

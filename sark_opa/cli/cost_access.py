@@ -8,23 +8,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any, Final, Protocol, cast
+from typing import Final, Protocol, cast
 
 import msgspec
-import requests
 
-from sark_opa.client.wire import RefusedError, UnreachableError, answer_of
-from sark_opa.errors import ConfigurationError, InvalidInputError
+from sark_opa.cli.remote import Answer, Remote, exact
+from sark_opa.errors import InvalidInputError
 from sark_opa.reports.answers import encode
 from sark_opa.reports.costs import Costs
 from sark_opa.reports.request import Filters, Order, Period, cost_request, filters_of, period_of
 from sark_opa.reports.trend import By
 
-Answer = dict[str, Any]
 _TIMEOUT_S: Final = 120.0
 _STATEMENT_TIMEOUT_MS: Final = 120_000
-_exact: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +91,6 @@ def reached(url: str, token: str, database_url: str | None) -> Reports:
     """
     if database_url:
         return _Database(database_url)
-    if not token:
-        raise ConfigurationError(
-            "no token: set SARK_TOKEN to one of role report (sark-opa token create), or give --database-url"
-        )
     return _Service(url, token)
 
 
@@ -106,9 +98,7 @@ class _Service:
     """Through a running service."""
 
     def __init__(self, url: str, token: str) -> None:
-        self._url = f"{url.rstrip('/')}/v1/costs"
-        self._http = requests.Session()
-        self._http.headers["Authorization"] = f"Bearer {token}"
+        self._remote = Remote(url, "/v1/costs", token, roles="report", timeout_s=_TIMEOUT_S)
 
     def summary(self, scope: Scope, group_by: list[str], order: str | None, limit: int, after: str | None) -> Answer:
         query = [*scope.query(), *(("group_by", word) for word in group_by), ("limit", str(limit))]
@@ -129,16 +119,7 @@ class _Service:
         return self._ask("unpriced", [*scope.query(), ("limit", str(limit))])
 
     def _ask(self, path: str, query: list[tuple[str, str]]) -> Answer:
-        url = f"{self._url}/{path}"
-        try:
-            answer = self._http.get(url, params=query, timeout=_TIMEOUT_S, allow_redirects=False)
-        except requests.RequestException as error:
-            raise UnreachableError(f"{url} does not answer: {error}") from error
-        try:
-            return answer_of(answer.status_code, answer.content)
-        except RefusedError as error:
-            message = f"{error.problem_code}: {error.message}"
-            raise RefusedError(error.http_status, error.problem_code, message) from None
+        return self._remote.ask("GET", f"/{path}", query)
 
 
 class _Database:
@@ -186,4 +167,4 @@ class _Database:
             async with Costs.opened(self._url, timeout_ms=_STATEMENT_TIMEOUT_MS) as costs:
                 return await use(costs)
 
-        return _exact.decode(encode(asyncio.run(run())))
+        return exact.decode(encode(asyncio.run(run())))

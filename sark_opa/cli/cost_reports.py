@@ -11,7 +11,8 @@ import typer
 
 from sark_opa.cli import cost_output as output
 from sark_opa.cli import cost_plot as plots
-from sark_opa.cli.cost_access import Answer, Reports, Scope, reached
+from sark_opa.cli.cost_access import Reports, Scope, reached
+from sark_opa.cli.remote import Answer
 from sark_opa.errors import InvalidInputError
 from sark_opa.reports.attention import OLDER_THAN_S
 from sark_opa.reports.request import LIMIT, LIMIT_MAX, Order
