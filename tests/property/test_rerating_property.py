@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +18,7 @@ from sark_opa.storage.pool import open_pool
 from sark_opa.storage.price_books import register
 from sark_opa.storage.rerating import NewPrice, Reratings, Selection
 
+_serial = itertools.count()
 ALL = Selection(datetime(2020, 1, 1, tzinfo=UTC))
 END = datetime(2100, 1, 1, tzinfo=UTC)
 BOOKS = ("cheap", "dear")
@@ -60,7 +62,7 @@ class RatingMachine(LedgerMachine):
         assert {c.request_id for c in charges if c.kind == "charge"} == settled
         chosen = charges[::share]
         event = Event(Actor("ada", "owner"), "rerating.begin", self.org)
-        rerating_id = f"rr-{book}-{self.clock.at.timestamp()}-{len(charges)}-{amount}"
+        rerating_id = f"rr-{next(_serial)}"
         begun = self.runner.run(self.store.begin(self.org, rerating_id, book, ALL, reason="a test", event=event))
         prices = [NewPrice(c.request_id, c.charged_at, c.entry - entry_before, amount) for c in chosen]
         if prices:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import psycopg
 import pytest
-from fixtures.database import url_of
+from fixtures.database import create_database, drop_database, url_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,10 +40,11 @@ instants = st.integers(-613_600, 595_000).map(lambda hours: datetime.fromtimesta
 
 @pytest.fixture(scope="module")
 def connection(server_url, template_database) -> Iterator[Any]:
-    """A connection to a database with the schema; windows are a pure function, so nothing is written."""
-    url = url_of(server_url, template_database)
-    with psycopg.connect(url, autocommit=True, options="-c TimeZone=UTC") as connection:
+    """A connection to a database with the schema."""
+    name = create_database(server_url, template_database)
+    with psycopg.connect(url_of(server_url, name), autocommit=True, options="-c TimeZone=UTC") as connection:
         yield connection
+    drop_database(server_url, name)
 
 
 @pytest.fixture(scope="module")
