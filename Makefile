@@ -29,8 +29,8 @@ $(STAMP): pyproject.toml
 demo: setup ## Show the main job on real input; exits non-zero if any outcome differs
 	@$(BIN)/sark-opa demo
 
-test: check ## Run every check and every test
-	@$(BIN)/python -m pytest
+test: check ## Run every check and every test, on up to four cores
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: setup ## Lint, types, layers, Rego
 	@echo "ruff" && $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
