@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 import requests
-from fixtures.exports import Booker, table, total
+from fixtures.exports import Booker, forget_charges_without_holds, table, total
 from fixtures.stack import LiveStack, soon
 
 from sark_opa.storage import tokens
@@ -31,6 +31,7 @@ def execute_live(stack: LiveStack) -> Iterator[Any]:
     """Runs SQL on the stack's database."""
     with psycopg.connect(stack.database_url, autocommit=True, options="-c TimeZone=UTC") as connection:
         yield connection.execute
+        forget_charges_without_holds(connection.execute)
 
 
 @pytest.fixture(scope="module")
