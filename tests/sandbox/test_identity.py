@@ -57,13 +57,13 @@ async def test_ten_thousand_calls_with_random_deaths(host_with, write_plugin):
             if verdict.status == "ok":
                 assert verdict.metadata == {"number": int(verdict.reason)}
 
-    await asyncio.gather(*(caller() for _ in range(64)))
+    await asyncio.gather(*(caller() for _ in range(32)))
     assert len(seen) == CALLS
     wrong = {name: said for name, said in seen.items() if not _is_right(name, *said)}
     assert wrong == {}
-    # Moved at most once: of 64 that wait, those with two deadly ones ahead of them fail.
+    # Moved at most once: a few good ones fail because two deadly ones were ahead of them.
     failed = [name for name, said in seen.items() if name.startswith("good") and said[0] != "ok"]
-    assert len(failed) < CALLS / 4
+    assert len(failed) < CALLS / 20
     await processes_of(host, 1)
     await descriptors_settle_at(descriptors_before)
     assert len(asyncio.all_tasks()) == tasks_before
