@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import ValidationError
 
 from sark_opa.api.access import allow
+from sark_opa.api.answer import services_of
 from sark_opa.api.openapi import documented
-from sark_opa.api.services import Services
 from sark_opa.errors import InvalidInputError, SarkError
 from sark_opa.evaluation.facts import encode
 from sark_opa.logs import get_logger
@@ -44,7 +44,7 @@ async def _write(request: Request, action: str, code: str, details: dict[str, An
     actor = getattr(request.state, "actor", None)
     if actor is None:
         return
-    services: Services = request.app.state.services
+    services = services_of(request)
     subject = str(request.path_params.get("name", ""))[:_SUBJECT_CHARS_MAX]
     try:
         await services.audit.write(Event(actor, action, subject, "refused", code, details))
@@ -61,7 +61,7 @@ async def audit(
     subject: Annotated[str | None, Query(max_length=_SUBJECT_CHARS_MAX)] = None,
 ) -> Response:
     """Who changed what, and what was refused; the latest first."""
-    services: Services = request.app.state.services
+    services = services_of(request)
     events = await services.audit.read(limit=limit, before=before, action=action, subject=subject)
     answer = AuditAnswer(events, events[-1].id if len(events) == limit else None)
     return Response(encode(answer), media_type="application/json")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from sark_opa.api.access import allow
+from sark_opa.api.answer import json_answer, services_of
 from sark_opa.api.audit import refusals
 from sark_opa.api.body import read
 from sark_opa.api.openapi import documented
-from sark_opa.api.services import Services
 from sark_opa.budget.desired import AccountName
 from sark_opa.evaluation.budget_plans import ApplyBody, BudgetsAnswer, PlanAnswer, PlanBody, StandingsAnswer
-from sark_opa.evaluation.facts import encode
 from sark_opa.evaluation.raises import RaiseAnswer, RaiseBody, RaiseId, RaisesAnswer
 
 router = APIRouter(prefix="/v1", tags=["budgets"])
@@ -25,15 +24,6 @@ After = Annotated[AccountName | None, Query(description="Only accounts after thi
 Limit = Annotated[int, Query(ge=1, le=_LIMIT_MAX)]
 
 
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(encode(value), status, media_type="application/json")
-
-
 @router.post(
     "/budgets/plan",
     dependencies=[Depends(allow("budget", scoped=True))],
@@ -42,7 +32,7 @@ def _json(value: Any, status: int = 200) -> Response:
 async def plan(request: Request) -> Response:
     """What would change so that accounts become as stated. Nothing is written."""
     body = await read(request, PlanBody, exact=True)
-    return _json(await _services(request).budgets.plan(body, request.state.actor))
+    return json_answer(await services_of(request).budgets.plan(body, request.state.actor))
 
 
 @router.post(
@@ -53,7 +43,7 @@ async def plan(request: Request) -> Response:
 async def apply(request: Request) -> Response:
     """Carry a plan out in one step, unless what it was made on has changed."""
     body = await read(request, ApplyBody, exact=True)
-    return _json(await _services(request).budgets.apply(body, request.state.actor))
+    return json_answer(await services_of(request).budgets.apply(body, request.state.actor))
 
 
 @router.get(
@@ -63,8 +53,8 @@ async def apply(request: Request) -> Response:
 )
 async def budgets(request: Request, account: Below = None, after: After = None, limit: Limit = _LIMIT) -> Response:
     """Settings of accounts, by name."""
-    answer = await _services(request).budgets.listed(account, request.state.actor, after=after, limit=limit)
-    return _json(answer)
+    answer = await services_of(request).budgets.listed(account, request.state.actor, after=after, limit=limit)
+    return json_answer(answer)
 
 
 @router.get(
@@ -74,8 +64,8 @@ async def budgets(request: Request, account: Below = None, after: After = None, 
 )
 async def standings(request: Request, account: Below = None, after: After = None, limit: Limit = _LIMIT) -> Response:
     """Where accounts stand now, by name."""
-    answer = await _services(request).budgets.standings(account, request.state.actor, after=after, limit=limit)
-    return _json(answer)
+    answer = await services_of(request).budgets.standings(account, request.state.actor, after=after, limit=limit)
+    return json_answer(answer)
 
 
 @router.get(
@@ -90,8 +80,8 @@ async def raises(
     limit: Limit = _LIMIT,
 ) -> Response:
     """Limits that are raised for a while, the latest first."""
-    answer = await _services(request).raises.listed(account, request.state.actor, ended=ended, limit=limit)
-    return _json(answer)
+    answer = await services_of(request).raises.listed(account, request.state.actor, ended=ended, limit=limit)
+    return json_answer(answer)
 
 
 @router.post(
@@ -102,8 +92,8 @@ async def raises(
 async def put_raise(request: Request) -> Response:
     """Raise an account's limits until an instant; then they are what they were, without anybody's doing."""
     body = await read(request, RaiseBody, exact=True)
-    answer, created = await _services(request).raises.put(body, request.state.actor)
-    return _json(answer, 201 if created else 200)
+    answer, created = await services_of(request).raises.put(body, request.state.actor)
+    return json_answer(answer, 201 if created else 200)
 
 
 @router.delete(
@@ -117,4 +107,4 @@ async def cancel_raise(
     account: Annotated[AccountName, Query(description="Whose limits were raised.")],
 ) -> Response:
     """End a raise before its time."""
-    return _json(await _services(request).raises.cancel(account, raise_id, request.state.actor))
+    return json_answer(await services_of(request).raises.cancel(account, raise_id, request.state.actor))

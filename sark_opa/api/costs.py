@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from sark_opa.api.access import allow, require_org
+from sark_opa.api.answer import json_answer, services_of
 from sark_opa.api.openapi import documented
-from sark_opa.api.services import Services
 from sark_opa.errors import InvalidInputError
 from sark_opa.reports.accuracy import AccuracyAnswer
-from sark_opa.reports.answers import SummaryAnswer, encode
+from sark_opa.reports.answers import SummaryAnswer
 from sark_opa.reports.attention import OLDER_THAN_S, UnpricedAnswer, UnsettledAnswer
 from sark_opa.reports.costs import Costs
 from sark_opa.reports.request import (
@@ -28,13 +28,11 @@ from sark_opa.reports.trend import By, TrendAnswer
 
 router = APIRouter(prefix="/v1", tags=["costs"])
 
-_JSON: Final = "application/json"
 _Values = Annotated[list[str] | None, Query()]
 
 
 def _costs(request: Request) -> Costs:
-    services: Services = request.app.state.services
-    return services.costs
+    return services_of(request).costs
 
 
 def _org(
@@ -110,7 +108,7 @@ async def summary(
     asked = cost_request(
         org=org, period=period, group_by=group_by or [], filters=filters, order=order, limit=limit, after=after
     )
-    return Response(encode(await _costs(request).summary(asked)), media_type=_JSON)
+    return json_answer(await _costs(request).summary(asked))
 
 
 @router.get(
@@ -121,7 +119,7 @@ async def summary(
 async def trend(request: Request, of: Of, period: In, by: Annotated[By, Query()] = "day") -> Response:
     """Spending by day or month, against the period before, and to the end of the month at the present rate."""
     org, filters = of
-    return Response(encode(await _costs(request).trend(org, period, by, filters)), media_type=_JSON)
+    return json_answer(await _costs(request).trend(org, period, by, filters))
 
 
 @router.get(
@@ -137,7 +135,7 @@ async def accuracy(
     if org is None:
         raise InvalidInputError("org: say whose estimates", path="org")
     filters = filters_of(org, {"provider": provider or (), "model": model or ()})
-    return Response(encode(await _costs(request).accuracy(org, period, filters)), media_type=_JSON)
+    return json_answer(await _costs(request).accuracy(org, period, filters))
 
 
 @router.get(
@@ -160,7 +158,7 @@ async def unsettled(
     org, within = place
     kept = filters_of(org, {}, (), within).within
     answer = await _costs(request).unsettled(org, period, kept, older_than_s=older_than_s, limit=limit, after=after)
-    return Response(encode(answer), media_type=_JSON)
+    return json_answer(answer)
 
 
 @router.get(
@@ -173,7 +171,7 @@ async def unpriced(
 ) -> Response:
     """Calls no price was known for, by model."""
     org = _whole_org(request, place)
-    return Response(encode(await _costs(request).unpriced(org, period, limit=limit)), media_type=_JSON)
+    return json_answer(await _costs(request).unpriced(org, period, limit=limit))
 
 
 def _whole_org(request: Request, place: tuple[str | None, tuple[str, ...]]) -> str | None:

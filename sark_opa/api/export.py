@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from sark_opa.api.access import allow, require_org
-from sark_opa.api.services import Services
+from sark_opa.api.answer import services_of
 from sark_opa.errors import DeadlineExceededError, InvalidInputError, SarkError
 from sark_opa.logs import get_logger
 from sark_opa.reports.export.encoders import Encoder, encoder_of
@@ -85,7 +85,7 @@ async def export(
         escape_formulas=escape_formulas,
     )
     request.state.line.update(org=org, format=format_)
-    services: Services = request.app.state.services
+    services = services_of(request)
     return _ExportResponse(services.exports.opened(asked), encoder_of(format_, focus_version), asked, format_)
 
 

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from sark_opa.api.access import allow, require_org
+from sark_opa.api.answer import json_answer, services_of
 from sark_opa.api.body import read
 from sark_opa.api.federation_bodies import FederationHoldBody, GrantAnswer, TransferAnswer
 from sark_opa.api.openapi import documented
-from sark_opa.api.services import Services
 from sark_opa.budget import hold_id
 from sark_opa.errors import (
     FederationOffError,
@@ -22,7 +22,6 @@ from sark_opa.errors import (
     InvalidInputError,
     UnknownTransferError,
 )
-from sark_opa.evaluation.facts import encode
 from sark_opa.evaluation.hold_bodies import ChargeAnswer, SettleBody
 from sark_opa.evaluation.spooling import SpooledAnswer
 from sark_opa.federation import Federation
@@ -42,20 +41,11 @@ _SIGNED: Final[dict[str, Any]] = {
 }
 
 
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
-
-
 def _federation(request: Request) -> Federation:
-    federation = _services(request).federation
+    federation = services_of(request).federation
     if federation is None:
         raise FederationOffError
     return federation
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(encode(value), status, media_type="application/json")
 
 
 @router.post(
@@ -86,7 +76,7 @@ async def hold(request: Request) -> Response:
             ttl_s=federation.ttl_s(body.ttl_s),
         )
     )
-    return _json(GrantAnswer.of(grant))
+    return json_answer(GrantAnswer.of(grant))
 
 
 @router.get(
@@ -98,7 +88,7 @@ async def transfer(request: Request, transfer_id: str) -> Response:
     """A call across organisations as it stands here."""
     federation = _federation(request)
     require_org(request, federation.membership.org)
-    return _json(TransferAnswer.of(await federation.transfer(transfer_id)))
+    return json_answer(TransferAnswer.of(await federation.transfer(transfer_id)))
 
 
 @router.post(
@@ -114,11 +104,11 @@ async def settle(request: Request, transfer_id: str) -> Response:
     body = await read(request, SettleBody, exact=True)
     if (await federation.transfer(transfer_id)).direction != "provided":
         raise UnknownTransferError("this call is another member's to settle; we hear of it")
-    answer = await _services(request).spooling.settle(hold_id.encode(org, transfer_id), body, await request.body())
+    answer = await services_of(request).spooling.settle(hold_id.encode(org, transfer_id), body, await request.body())
     if isinstance(answer, SpooledAnswer):  # booked later; the home is told then
-        return _json(answer, 202)
+        return json_answer(answer, 202)
     await federation.ended(transfer_id)
-    return _json(answer)
+    return json_answer(answer)
 
 
 @router.post(
@@ -130,7 +120,7 @@ async def cancel(request: Request, transfer_id: str) -> Response:
     """At home: give a call up that was granted and is not made."""
     federation = _federation(request)
     require_org(request, federation.membership.org)
-    return _json(TransferAnswer.of(await federation.home.cancel(transfer_id)))
+    return json_answer(TransferAnswer.of(await federation.home.cancel(transfer_id)))
 
 
 @router.get(
@@ -147,7 +137,7 @@ async def costs(
     """What the org or one principal spent, here and at other members, each call counted once."""
     federation = _federation(request)
     require_org(request, federation.membership.org)
-    return _json(await federation.costs(Days(first, after), principal))
+    return json_answer(await federation.costs(Days(first, after), principal))
 
 
 @router.post("/accept", response_class=Response, openapi_extra=_SIGNED)
@@ -185,7 +175,7 @@ async def statements(request: Request, after: Annotated[int, Query(ge=0, lt=2**5
         envelope = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise FederationSignatureError("the header holds no envelope in base64") from error
-    return _json(await federation.page(envelope, after))
+    return json_answer(await federation.page(envelope, after))
 
 
 async def _answered(request: Request, answer: Callable[[bytes], Awaitable[bytes]]) -> Response:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, Request, Response
 
-from sark_opa.api.services import Services
+from sark_opa.api.answer import services_of
 from sark_opa.errors import SarkError
 from sark_opa.evaluation.facts import encode
 
@@ -35,7 +35,7 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
     """Whether it can decide: every part pinged; 503 when one does not answer."""
-    services: Services = request.app.state.services
+    services = services_of(request)
     results = await asyncio.gather(*(_ping(ping) for ping in services.pings.values()))
     parts = dict(zip(services.pings, results, strict=True))
     ready = all(result == "ok" for result in results)
@@ -46,6 +46,6 @@ async def readyz(request: Request) -> Response:
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
     """All counters, for Prometheus."""
-    services: Services = request.app.state.services
+    services = services_of(request)
     services.metrics.plugins(services.plugins.states())
     return Response(services.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")

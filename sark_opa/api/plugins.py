@@ -7,12 +7,11 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from sark_opa.api.access import allow
+from sark_opa.api.answer import json_answer, services_of
 from sark_opa.api.audit import refusals
 from sark_opa.api.body import read
 from sark_opa.api.openapi import documented
-from sark_opa.api.services import Services
 from sark_opa.errors import UnsupportedMediaTypeError
-from sark_opa.evaluation.facts import encode
 from sark_opa.evaluation.plugin_answers import ConfigBody, PluginAnswer, PluginsAnswer
 from sark_opa.evaluation.plugin_set import ARCHIVE, PYTHON
 
@@ -34,25 +33,16 @@ _ANSWERED: Final = documented(answer=PluginAnswer)
 Name = Annotated[str, Path(description="The plugin's own name.")]
 
 
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(encode(value), status, media_type="application/json")
-
-
 @router.get("/plugins", dependencies=[Depends(allow("report"))], openapi_extra=documented(answer=PluginsAnswer))
 async def list_plugins(request: Request) -> Response:
     """The plugins of this process: those that are asked in the order they are, then the disabled ones."""
-    return _json(_services(request).plugins.listed())
+    return json_answer(services_of(request).plugins.listed())
 
 
 @router.get("/plugins/{name}", dependencies=[Depends(allow("report"))], openapi_extra=_ANSWERED)
 async def get_plugin(request: Request, name: Name) -> Response:
     """One plugin."""
-    return _json(_services(request).plugins.get(name))
+    return json_answer(services_of(request).plugins.get(name))
 
 
 @router.put(
@@ -72,10 +62,10 @@ async def put_plugin(
         raise UnsupportedMediaTypeError(
             f"Content-Type: {stated or 'nothing'!r}; send a single Python file as {PYTHON}, a packed one as {ARCHIVE}"
         )
-    answer, created = await _services(request).plugins.put(
+    answer, created = await services_of(request).plugins.put(
         name, await request.body(), request.state.actor, media_type=media_type, enabled=enabled
     )
-    return _json(answer, 201 if created else 200)
+    return json_answer(answer, 201 if created else 200)
 
 
 @router.delete(
@@ -85,7 +75,7 @@ async def put_plugin(
 )
 async def remove_plugin(request: Request, name: Name) -> Response:
     """Remove an uploaded plugin everywhere."""
-    await _services(request).plugins.remove(name, request.state.actor)
+    await services_of(request).plugins.remove(name, request.state.actor)
     return Response(status_code=204)
 
 
@@ -97,7 +87,7 @@ async def remove_plugin(request: Request, name: Name) -> Response:
 async def configure_plugin(request: Request, name: Name) -> Response:
     """Set the operator's configuration of an uploaded plugin, and load it with that."""
     body = await read(request, ConfigBody)
-    return _json(await _services(request).plugins.configure(name, body.root, request.state.actor))
+    return json_answer(await services_of(request).plugins.configure(name, body.root, request.state.actor))
 
 
 @router.post(
@@ -107,7 +97,7 @@ async def configure_plugin(request: Request, name: Name) -> Response:
 )
 async def enable_plugin(request: Request, name: Name) -> Response:
     """Have a plugin asked from the next request on."""
-    return _json(await _services(request).plugins.switch(name, request.state.actor, enabled=True))
+    return json_answer(await services_of(request).plugins.switch(name, request.state.actor, enabled=True))
 
 
 @router.post(
@@ -117,7 +107,7 @@ async def enable_plugin(request: Request, name: Name) -> Response:
 )
 async def disable_plugin(request: Request, name: Name) -> Response:
     """Keep a plugin and ask it no more."""
-    return _json(await _services(request).plugins.switch(name, request.state.actor, enabled=False))
+    return json_answer(await services_of(request).plugins.switch(name, request.state.actor, enabled=False))
 
 
 @router.post(
@@ -127,7 +117,7 @@ async def disable_plugin(request: Request, name: Name) -> Response:
 )
 async def reload_plugin(request: Request, name: Name) -> Response:
     """Load a plugin again: from its files, or as it was uploaded."""
-    return _json(await _services(request).plugins.reload(name, request.state.actor))
+    return json_answer(await services_of(request).plugins.reload(name, request.state.actor))
 
 
 @router.post(
@@ -137,4 +127,4 @@ async def reload_plugin(request: Request, name: Name) -> Response:
 )
 async def release_plugin(request: Request, name: Name) -> Response:
     """Let a plugin out of quarantine, in every process."""
-    return _json(await _services(request).plugins.release(name, request.state.actor))
+    return json_answer(await services_of(request).plugins.release(name, request.state.actor))

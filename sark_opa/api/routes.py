@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from sark_opa.api.access import Role, allow, require_org
+from sark_opa.api.answer import json_answer, services_of
 from sark_opa.api.body import read
 from sark_opa.api.openapi import documented
-from sark_opa.api.services import Services
 from sark_opa.budget.hold_id import decode
 from sark_opa.evaluation.evaluator import call_of
-from sark_opa.evaluation.facts import EstimateFact, Facts, encode
+from sark_opa.evaluation.facts import EstimateFact, Facts
 from sark_opa.evaluation.hold_bodies import ChargeAnswer, ChargeBody, ExtendBody, HoldAnswer, HoldBody, SettleBody
 from sark_opa.evaluation.question import FactsQuestion, Question
 from sark_opa.evaluation.spooling import SpooledAnswer
@@ -24,20 +24,11 @@ holds = APIRouter(prefix="/v1", tags=["holds"])
 FACTS_ROLES: Final[tuple[Role, ...]] = ("facts",)
 
 
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(encode(value), status, media_type="application/json")
-
-
 def _booked(request: Request, answer: ChargeAnswer | SpooledAnswer) -> Response:
     if isinstance(answer, ChargeAnswer):
-        return _json(answer)
+        return json_answer(answer)
     request.state.line.update(code=answer.code, spool_id=answer.spool_id)
-    return _json(answer, 202)
+    return json_answer(answer, 202)
 
 
 @facts.post(
@@ -50,7 +41,7 @@ async def ask_facts(request: Request) -> Response:
     question = await read(request, FactsQuestion)
     require_org(request, question.principal.org)
     request.state.line.update(request_id=question.request_id, org=question.principal.org)
-    found = await _services(request).evaluator.answer(question, hold=question.hold, deadline_ms=question.deadline_ms)
+    found = await services_of(request).evaluator.answer(question, hold=question.hold, deadline_ms=question.deadline_ms)
     hold = found.budget.hold
     request.state.line.update(
         facts_id=found.id,
@@ -60,7 +51,7 @@ async def ask_facts(request: Request) -> Response:
         hold=hold.outcome if hold else None,
         codes=[fault.code for fault in found.errors],
     )
-    return _json(found)
+    return json_answer(found)
 
 
 @facts.post(
@@ -71,7 +62,9 @@ async def ask_facts(request: Request) -> Response:
 async def estimate(request: Request) -> Response:
     """What a call would cost."""
     question = await read(request, Question)
-    return _json(EstimateFact.of(await _services(request).costing.estimate(call_of(question), datetime.now(UTC))))
+    return json_answer(
+        EstimateFact.of(await services_of(request).costing.estimate(call_of(question), datetime.now(UTC)))
+    )
 
 
 @holds.post(
@@ -84,8 +77,8 @@ async def hold(request: Request) -> Response:
     body = await read(request, HoldBody, exact=True)
     require_org(request, body.principal.org)
     request.state.line.update(request_id=body.request_id, org=body.principal.org)
-    answer, created = await _services(request).holds.hold(body)
-    return _json(answer, 201 if created else 200)
+    answer, created = await services_of(request).holds.hold(body)
+    return json_answer(answer, 201 if created else 200)
 
 
 @holds.get(
@@ -96,7 +89,7 @@ async def hold(request: Request) -> Response:
 async def find_hold(request: Request, hold_id: str) -> Response:
     """A hold as it stands."""
     require_org(request, decode(hold_id)[0])
-    return _json(await _services(request).holds.find(hold_id))
+    return json_answer(await services_of(request).holds.find(hold_id))
 
 
 @holds.post(
@@ -108,7 +101,7 @@ async def settle(request: Request, hold_id: str) -> Response:
     """End a hold with the provider's raw `usage` object, or with an amount."""
     require_org(request, decode(hold_id)[0])
     body = await read(request, SettleBody, exact=True)
-    return _booked(request, await _services(request).spooling.settle(hold_id, body, await request.body()))
+    return _booked(request, await services_of(request).spooling.settle(hold_id, body, await request.body()))
 
 
 @holds.post(
@@ -119,7 +112,7 @@ async def settle(request: Request, hold_id: str) -> Response:
 async def release(request: Request, hold_id: str) -> Response:
     """End a hold unused. OPA does so itself when it denies after holding."""
     require_org(request, decode(hold_id)[0])
-    return _json(await _services(request).holds.release(hold_id))
+    return json_answer(await services_of(request).holds.release(hold_id))
 
 
 @holds.post(
@@ -131,7 +124,7 @@ async def extend(request: Request, hold_id: str) -> Response:
     """Let a hold live `ttl_s` seconds from now."""
     require_org(request, decode(hold_id)[0])
     body = await read(request, ExtendBody)
-    return _json(await _services(request).holds.extend(hold_id, body))
+    return json_answer(await services_of(request).holds.extend(hold_id, body))
 
 
 @holds.post(
@@ -144,4 +137,4 @@ async def charge(request: Request) -> Response:
     body = await read(request, ChargeBody, exact=True)
     require_org(request, body.principal.org)
     request.state.line.update(request_id=body.request_id, org=body.principal.org)
-    return _booked(request, await _services(request).spooling.charge(body, await request.body()))
+    return _booked(request, await services_of(request).spooling.charge(body, await request.body()))

@@ -19,6 +19,7 @@ from sark_opa.budget.ledger import Account
 from sark_opa.cli import budget_output as output
 from sark_opa.cli import budget_watch
 from sark_opa.cli.budget_access import Budgets, reached
+from sark_opa.cli.options import TOKEN_ENV, URL, InsteadDatabaseUrl, Json, TokenEnv, Url
 from sark_opa.errors import ConfigurationError, InvalidInputError
 from sark_opa.money import from_usd
 
@@ -27,14 +28,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Url = Annotated[str, typer.Option(envvar="SARK_URL", help="The service.")]
-TokenEnv = Annotated[str, typer.Option(help="Variable with a token of the service.")]
-DatabaseUrl = Annotated[
-    str | None, typer.Option(help="Work on this database instead of a service: libpq URL. For when none runs.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_URL: Final = "http://127.0.0.1:8088"
-_TOKEN: Final = "SARK_TOKEN"  # noqa: S105  # the variable's name
 _PAGE: Final = 1_000
 _CHANGES: Final = 2
 """Exit status of a plan with changes, when asked for."""
@@ -55,9 +48,9 @@ def apply(
         bool, typer.Option("--detailed-exitcode", help="With --plan: exit with 2 when something would change.")
     ] = False,
     json: Json = False,
-    url: Url = _URL,
-    token_env: TokenEnv = _TOKEN,
-    database_url: DatabaseUrl = None,
+    url: Url = URL,
+    token_env: TokenEnv = TOKEN_ENV,
+    database_url: InsteadDatabaseUrl = None,
 ) -> None:
     """Make budgets what files say: plan, show the difference, ask, and apply all of it in one step.
 
@@ -90,9 +83,9 @@ def export(
     everyone: Annotated[
         bool, typer.Option("--all", help="Also principals that have just their org's default limits.")
     ] = False,
-    url: Url = _URL,
-    token_env: TokenEnv = _TOKEN,
-    database_url: DatabaseUrl = None,
+    url: Url = URL,
+    token_env: TokenEnv = TOKEN_ENV,
+    database_url: InsteadDatabaseUrl = None,
 ) -> None:
     """Write the present budgets as a file for `budget apply`. Applied, it changes nothing."""
     budgets = reached(url, os.environ.get(token_env, ""), database_url)
@@ -112,9 +105,9 @@ def status(
     interval: Annotated[float, typer.Option(min=0.2, max=3600, help="Seconds between two looks of --watch.")] = 2.0,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Accounts to show at most.")] = 100,
     json: Json = False,
-    url: Url = _URL,
-    token_env: TokenEnv = _TOKEN,
-    database_url: DatabaseUrl = None,
+    url: Url = URL,
+    token_env: TokenEnv = TOKEN_ENV,
+    database_url: InsteadDatabaseUrl = None,
 ) -> None:
     """Show limits, what is spent, held and left, and when it begins anew. Held counts as used."""
     budgets = reached(url, os.environ.get(token_env, ""), database_url)
@@ -137,9 +130,9 @@ def raise_limits(
     monthly: Annotated[str, typer.Option(help="USD to add to the limit of the month.")] = "0",
     since: Annotated[str | None, typer.Option("--from", help="When it begins; now by default.")] = None,
     json: Json = False,
-    url: Url = _URL,
-    token_env: TokenEnv = _TOKEN,
-    database_url: DatabaseUrl = None,
+    url: Url = URL,
+    token_env: TokenEnv = TOKEN_ENV,
+    database_url: InsteadDatabaseUrl = None,
 ) -> None:
     """Raise an account's limits for a while. It ends by itself, at its instant."""
     body: dict[str, Any] = {
@@ -161,9 +154,9 @@ def raises(
     account: Annotated[str | None, typer.Argument(help="An account, with all below it. All by default.")] = None,
     ended: Annotated[bool, typer.Option("--ended", help="Also those that are over.")] = False,
     json: Json = False,
-    url: Url = _URL,
-    token_env: TokenEnv = _TOKEN,
-    database_url: DatabaseUrl = None,
+    url: Url = URL,
+    token_env: TokenEnv = TOKEN_ENV,
+    database_url: InsteadDatabaseUrl = None,
 ) -> None:
     """List limits that are raised for a while: by whom, until when, why."""
     budgets = reached(url, os.environ.get(token_env, ""), database_url)
@@ -175,9 +168,9 @@ def cancel_raise(
     account: Annotated[str, typer.Argument(help="Whose limits were raised.")],
     raise_id: Annotated[str, typer.Argument(help="Its id, as `budget raises` shows it.")],
     json: Json = False,
-    url: Url = _URL,
-    token_env: TokenEnv = _TOKEN,
-    database_url: DatabaseUrl = None,
+    url: Url = URL,
+    token_env: TokenEnv = TOKEN_ENV,
+    database_url: InsteadDatabaseUrl = None,
 ) -> None:
     """End a raise before its time. What was held under it stays held."""
     budgets = reached(url, os.environ.get(token_env, ""), database_url)

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 import sark_opa
+from sark_opa.cli.options import DatabaseUrl
 
 GROUPS: Final = ("budget", "cost", "database", "federation", "plugin", "prices", "spool")
 """Each is the `app` of the module of its name."""
@@ -47,10 +48,6 @@ app = typer.Typer(
 )
 token = typer.Typer(help="Tokens of the service: who may ask, settle, report, administer.", no_args_is_help=True)
 app.add_typer(token, name="token")
-
-DatabaseUrl = Annotated[
-    str | None, typer.Option(envvar="SARK_DATABASE_URL", help="PostgreSQL 13 or newer, as a libpq URL.")
-]
 
 
 def _version(value: bool) -> None:  # noqa: FBT001  # typer calls it

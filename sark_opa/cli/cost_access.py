@@ -14,7 +14,7 @@ import msgspec
 
 from sark_opa.cli.remote import Answer, Remote, exact
 from sark_opa.errors import InvalidInputError
-from sark_opa.reports.answers import encode
+from sark_opa.evaluation.facts import encode
 from sark_opa.reports.costs import Costs
 from sark_opa.reports.request import Filters, Order, Period, cost_request, filters_of, period_of
 from sark_opa.reports.trend import By

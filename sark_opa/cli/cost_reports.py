@@ -12,13 +12,12 @@ import typer
 from sark_opa.cli import cost_output as output
 from sark_opa.cli import cost_plot as plots
 from sark_opa.cli.cost_access import Reports, Scope, reached
+from sark_opa.cli.options import TOKEN_ENV, URL, InsteadDatabaseUrl, TokenEnv, Url
 from sark_opa.cli.remote import Answer
 from sark_opa.errors import InvalidInputError
 from sark_opa.reports.attention import OLDER_THAN_S
 from sark_opa.reports.request import LIMIT, LIMIT_MAX, Order
 
-_URL: Final = "http://127.0.0.1:8088"
-_TOKEN: Final = "SARK_TOKEN"  # noqa: S105  # the variable's name
 _PAGES_MAX: Final = 1_000
 
 Org = Annotated[str | None, typer.Option(help="Whose costs; every org's the token is for by default.")]
@@ -41,11 +40,6 @@ All = Annotated[bool, typer.Option("--all", help="Every page.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, as the service answers.")]
 Plot = Annotated[Path | None, typer.Option(help="Also plot it to this .png or .svg file; takes the extra `plot`.")]
-Url = Annotated[str, typer.Option(envvar="SARK_URL", help="The service.")]
-TokenEnv = Annotated[str, typer.Option(help="Variable with a token of the service.")]
-DatabaseUrl = Annotated[
-    str | None, typer.Option(help="Read this database instead of a service: libpq URL. For when none runs.")
-]
 
 
 def summary(
@@ -76,9 +70,9 @@ def summary(
     csv: Csv = False,
     json: Json = False,
     plot: Plot = None,
-    url: Url = _URL,
-    token_env: TokenEnv = _TOKEN,
-    database_url: DatabaseUrl = None,
+    url: Url = URL,
+    token_env: TokenEnv = TOKEN_ENV,
+    database_url: InsteadDatabaseUrl = None,
 ) -> None:
     """Show what was charged, in groups, with the sums over all of them."""
     values = _values(
@@ -109,9 +103,9 @@ def top(
     csv: Csv = False,
     json: Json = False,
     plot: Plot = None,
-    url: Url = _URL,
-    token_env: TokenEnv = _TOKEN,
-    database_url: DatabaseUrl = None,
+    url: Url = URL,
+    token_env: TokenEnv = TOKEN_ENV,
+    database_url: InsteadDatabaseUrl = None,
 ) -> None:
     """Show the largest of a kind, and their share of all."""
     reports = _reached(url, token_env, database_url, plot)
@@ -137,9 +131,9 @@ def trend(
     csv: Csv = False,
     json: Json = False,
     plot: Plot = None,
-    url: Url = _URL,
-    token_env: TokenEnv = _TOKEN,
-    database_url: DatabaseUrl = None,
+    url: Url = URL,
+    token_env: TokenEnv = TOKEN_ENV,
+    database_url: InsteadDatabaseUrl = None,
 ) -> None:
     """Show spending by day or month, against the period before, and what the month will come to at this rate."""
     values = _values(
@@ -159,9 +153,9 @@ def accuracy(
     csv: Csv = False,
     json: Json = False,
     plot: Plot = None,
-    url: Url = _URL,
-    token_env: TokenEnv = _TOKEN,
-    database_url: DatabaseUrl = None,
+    url: Url = URL,
+    token_env: TokenEnv = TOKEN_ENV,
+    database_url: InsteadDatabaseUrl = None,
 ) -> None:
     """Show how far estimates were off: the distribution of actual against estimated cost, by model."""
     scope = Scope(org, None, starts, ends, None, _values(provider=provider, model=model))
@@ -181,9 +175,9 @@ def unsettled(
     all_pages: All = False,
     csv: Csv = False,
     json: Json = False,
-    url: Url = _URL,
-    token_env: TokenEnv = _TOKEN,
-    database_url: DatabaseUrl = None,
+    url: Url = URL,
+    token_env: TokenEnv = TOKEN_ENV,
+    database_url: InsteadDatabaseUrl = None,
 ) -> None:
     """Show holds nobody settled: open for long, or expired; and what is at stake."""
     scope = Scope(org, account, starts, ends, None)
@@ -202,9 +196,9 @@ def unpriced(
     limit: Limit = LIMIT,
     csv: Csv = False,
     json: Json = False,
-    url: Url = _URL,
-    token_env: TokenEnv = _TOKEN,
-    database_url: DatabaseUrl = None,
+    url: Url = URL,
+    token_env: TokenEnv = TOKEN_ENV,
+    database_url: InsteadDatabaseUrl = None,
 ) -> None:
     """Show models that calls asked for and no price is known for. Days are UTC."""
     answer = _reached(url, token_env, database_url).unpriced(Scope(org, None, starts, ends, None), limit)

@@ -12,6 +12,7 @@ import typer
 from sark_opa import logs
 from sark_opa.cli import database_work as work
 from sark_opa.cli.administration import url_of
+from sark_opa.cli.options import DatabaseUrl, Json
 from sark_opa.errors import ConfigurationError, InvalidInputError
 from sark_opa.storage import grants as roles
 from sark_opa.storage.migrations import Tier
@@ -21,10 +22,6 @@ app = typer.Typer(
 )
 migrate_app = typer.Typer(add_completion=False)
 """`sark-opa migrate`, which is no command of the group."""
-DatabaseUrl = Annotated[
-    str | None, typer.Option(envvar="SARK_DATABASE_URL", help="PostgreSQL 13 or newer, as a libpq URL.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _DAYS: Final = re.compile(r"(?P<days>\d{1,5})d?")
 _KEPT_DAYS_LEAST: Final = 62
 

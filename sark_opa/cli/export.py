@@ -14,6 +14,7 @@ from rich.text import Text
 
 from sark_opa.cli import errors
 from sark_opa.cli.administration import url_of
+from sark_opa.cli.options import DatabaseUrl
 from sark_opa.errors import ConfigurationError, ExportError, InvalidInputError
 from sark_opa.reports.export import files
 from sark_opa.reports.export import publish as publishing
@@ -54,9 +55,7 @@ def export(
     row_group_rows: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="Rows of a Parquet row group, which are kept in memory.")
     ] = ROW_GROUP_ROWS,
-    database_url: Annotated[
-        str | None, typer.Option(envvar="SARK_DATABASE_URL", help="PostgreSQL 13 or newer, as a libpq URL.")
-    ] = None,
+    database_url: DatabaseUrl = None,
 ) -> None:
     """Write charges as a FOCUS data set: CSV or Parquet, as of now, whole or not at all."""
     if output is None and (by_day or resume):
@@ -152,9 +151,7 @@ def publish(
     delay_s: Annotated[
         float, typer.Option(min=0, envvar="SARK_EXPORT_DELAY_S", help="Seconds after its end until a day is over.")
     ] = 3_600.0,
-    database_url: Annotated[
-        str | None, typer.Option(envvar="SARK_DATABASE_URL", help="PostgreSQL 13 or newer, as a libpq URL.")
-    ] = None,
+    database_url: DatabaseUrl = None,
 ) -> None:
     """Publish the charges of days that are over, and again those that changed, as a service does by itself."""
     plan = Plan(format_, period, focus_version, delay_s)

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from sark_opa.cli import console, errors
 from sark_opa.cli.administration import url_of
+from sark_opa.cli.options import DatabaseUrl
 from sark_opa.errors import ConfigurationError, SarkError
 from sark_opa.federation import Federation, open_federation
 from sark_opa.federation.costs import Days, Difference
@@ -34,9 +35,6 @@ _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 File = Annotated[
     Path | None, typer.Option(envvar="SARK_FEDERATION_FILE", help="YAML file: which member this is, and its peers.")
-]
-DatabaseUrl = Annotated[
-    str | None, typer.Option(envvar="SARK_DATABASE_URL", help="PostgreSQL 13 or newer, as a libpq URL.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]
 PeerName = Annotated[str | None, typer.Option("--peer", help="Only this member; all peers by default.")]

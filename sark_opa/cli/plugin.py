@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from sark_opa.cli import plugin_output as output
+from sark_opa.cli.options import Json
 from sark_opa.errors import ConfigurationError
 from sark_opa.kit import bench as benching
 from sark_opa.kit import cases, index, install, keys, pack, scaffold, service
@@ -24,7 +25,6 @@ app = typer.Typer(
 )
 
 Paths = Annotated[list[Path], typer.Argument(help="Plugins: folders, .py files, .sarkplugin files.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Keys = Annotated[
     list[Path] | None,
     typer.Option(help="Public keys that are trusted: a file, or a folder of .pub.pem files; may be repeated."),

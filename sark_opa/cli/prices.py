@@ -10,13 +10,11 @@ from typing import Annotated
 import typer
 
 from sark_opa.cli.administration import url_of
+from sark_opa.cli.options import DatabaseUrl
 from sark_opa.cli.rerate import instant
 
 app = typer.Typer(help="Price books: check a file, compare two, list those that were used.", no_args_is_help=True)
 
-DatabaseUrl = Annotated[
-    str | None, typer.Option(envvar="SARK_DATABASE_URL", help="PostgreSQL 13 or newer, as a libpq URL.")
-]
 _A_BOOK = "a YAML overlay, a revision that `prices list` names, or `list` for the public list alone."
 
 

@@ -12,11 +12,8 @@ from typing import Annotated
 import typer
 
 from sark_opa.cli.administration import url_of
+from sark_opa.cli.options import DatabaseUrl
 from sark_opa.errors import InvalidInputError
-
-DatabaseUrl = Annotated[
-    str | None, typer.Option(envvar="SARK_DATABASE_URL", help="PostgreSQL 13 or newer, as a libpq URL.")
-]
 
 
 def rerate(

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from sark_opa import logs, settings
 from sark_opa.cli import console
+from sark_opa.cli.options import DatabaseUrl
 from sark_opa.errors import ConfigurationError
 from sark_opa.storage.spool import Spooled
 from sark_opa.storage.spool.file import SpoolFile
@@ -82,9 +83,7 @@ def drop(
 @app.command()
 def deliver(
     spool_dir: Folder = None,
-    database_url: Annotated[
-        str | None, typer.Option(envvar="SARK_DATABASE_URL", help="PostgreSQL 13 or newer, as a libpq URL.")
-    ] = None,
+    database_url: DatabaseUrl = None,
 ) -> None:
     """Book what waits, while no service does. Exits 1 if something is left, or was refused.
 

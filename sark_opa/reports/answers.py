@@ -13,13 +13,7 @@ from sark_opa.money import to_usd
 from sark_opa.reports.request import CostRequest, Key, Unit
 from sark_opa.reports.store import Figures, Span, SummaryRow, SummaryRows
 
-_encoder: Final = msgspec.json.Encoder(decimal_format="number")
 _SHARE: Final = Decimal("0.000001")
-
-
-def encode(answer: msgspec.Struct) -> bytes:
-    """An answer as JSON, money as numbers with their exact digits."""
-    return _encoder.encode(answer)
 
 
 class PeriodAnswer(msgspec.Struct, frozen=True, rename={"starts": "from", "ends": "to"}):

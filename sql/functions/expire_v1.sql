@@ -22,15 +22,7 @@ begin
     where h.state = 'held' and h.expires_at <= v_at
     order by h.expires_at limit p_rows_max for no key update skip locked
   ) d
-  cross join lateral (
-    select coalesce(
-      (array_agg(a.on_expiry order by p.level) filter (where a.on_expiry is not null))[1],
-      case when bool_or(c.enforcement = 'hard') then 'charge' else 'release' end
-    ) as on_expiry
-    from unnest(d.path) with ordinality p(account, level)
-    join sark.accounts a on a.org = d.org and a.account = p.account
-    join sark.counters c on c.org = d.org and c.account = p.account
-  ) o;
+  cross join lateral (select sark.on_expiry_v1(d.org, d.path) as on_expiry) o;
 
   if v_orgs is null then
     return 0;
