@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from sark_opa.budget import exact_yaml
+from sark_opa import exact_yaml
 from sark_opa.budget.desired import (
     ACCOUNTS_MAX,
     DefaultLimits,

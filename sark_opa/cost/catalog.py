@@ -18,7 +18,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from sark_opa.cost import yaml_exact
+from sark_opa import exact_yaml
 
 EncodingName = Literal["o200k_base", "cl100k_base"]
 PPM: Final = 1_000_000
@@ -122,7 +122,7 @@ class Catalog:
     """The families of `data/models.yaml`, looked up by model name."""
 
     def __init__(self, text: str) -> None:
-        data = _File.model_validate(yaml_exact.read(text))
+        data = _File.model_validate(exact_yaml.read(text, "models.yaml").value)
         self.checked = data.checked
         self.sources = dict(data.sources)
         self.families = data.families

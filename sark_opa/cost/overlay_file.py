@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from sark_opa.cost import yaml_exact
+from sark_opa import exact_yaml
 from sark_opa.cost.overlay import Overlay
-from sark_opa.errors import ConfigurationError
+from sark_opa.errors import ConfigurationError, InvalidInputError
 
 
 def parse_overlay(text: str, *, source: str = "prices") -> Overlay:
@@ -20,15 +19,17 @@ def parse_overlay(text: str, *, source: str = "prices") -> Overlay:
         ConfigurationError: the message names `source`, the line and the field.
     """
     try:
-        document = yaml_exact.read(text)
-        overlay = Overlay.model_validate({} if document is None else document)
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{source}: {error}") from error
+        document = exact_yaml.read(text, source)
+    except InvalidInputError as error:
+        raise ConfigurationError(error.message) from error
+    try:
+        overlay = Overlay.model_validate({} if document.value is None else document.value)
     except ValidationError as error:
-        raise ConfigurationError(f"{source}: " + "; ".join(_told(text, fault) for fault in error.errors())) from error
+        faults = "; ".join(_told(document, fault) for fault in error.errors())
+        raise ConfigurationError(f"{source}: {faults}") from error
     overlap = overlay.overlap()
     if overlap is not None:
-        first, second = (yaml_exact.line_of(text, ("models", place)) for place in overlap)
+        first, second = (document.line_of(("models", place)) for place in overlap)
         entry = overlay.models[overlap[1]]
         raise ConfigurationError(
             f"{source}: line {second}: models.{overlap[1]}: {entry.provider}'s {entry.model} has a price already "
@@ -50,7 +51,7 @@ def load_overlay(path: Path) -> Overlay:
     return parse_overlay(text, source=str(path))
 
 
-def _told(text: str, fault: Any) -> str:
+def _told(document: exact_yaml.Document, fault: Any) -> str:
     path = ".".join(str(part) for part in fault["loc"]) or "the document"
-    line = yaml_exact.line_of(text, fault["loc"])
+    line = document.line_of(fault["loc"])
     return f"line {line}: {path}: {fault['msg'].removeprefix('Value error, ')}"

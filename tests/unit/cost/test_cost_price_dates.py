@@ -9,10 +9,10 @@ from fixtures.cost import actual, costing, estimate
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sark_opa import exact_yaml
 from sark_opa.cost import Overlay, PriceBook, parse_overlay
 from sark_opa.cost.compile import Moment
 from sark_opa.cost.rerating import book_changes
-from sark_opa.cost.yaml_exact import line_of
 from sark_opa.errors import ConfigurationError
 
 DATED = """
@@ -98,11 +98,11 @@ def test_a_field_that_is_wrong_is_told_with_its_line() -> None:
 
 
 def test_the_line_of_nothing() -> None:
-    """An empty document has none; a path that leads nowhere has that of where it ends."""
-    assert line_of("", ("models",)) is None
-    assert line_of("a:\n  - 1\n  - b: 2\n", ("a", 1, "b", "c")) == 3
-    assert line_of("a:\n  - 1\n", ("a", 7)) == 1
-    assert line_of("1: x\n2: y\n", (2,)) == 2
+    """An empty document has the first; a path that leads nowhere has that of where it ends."""
+    assert exact_yaml.read("", "x").line_of(("models",)) == 1
+    assert exact_yaml.read("a:\n  - 1\n  - b: 2\n", "x").line_of(("a", 1, "b", "c")) == 3
+    assert exact_yaml.read("a:\n  - 1\n", "x").line_of(("a", 7)) == 1
+    assert exact_yaml.read("1: x\n2: y\n", "x").line_of(("2",)) == 2
 
 
 def test_a_kept_overlay_is_read_back() -> None:

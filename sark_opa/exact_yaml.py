@@ -16,7 +16,9 @@ Place = tuple[str | int, ...]
 """The keys and indices that lead to a value."""
 
 _NUMBER: Final = re.compile(r"[-+]?(\d[\d_]*)(\.\d*)?([eE][-+]?\d{1,3})?")
-_NUMBER_TAGS: Final = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
+_ENDLESS: Final = re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE)
+_WHOLE_TAG: Final = "tag:yaml.org,2002:int"
+_NUMBER_TAGS: Final = frozenset({_WHOLE_TAG, "tag:yaml.org,2002:float"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,14 @@ def _value(loader: yaml.SafeLoader, node: yaml.Node, place: Place, lines: dict[P
             found[key.value] = _value(loader, value, (*place, key.value), lines)
         return found
     if node.tag in _NUMBER_TAGS:
+        if _ENDLESS.fullmatch(node.value):
+            where = ".".join(map(str, place))
+            raise yaml.MarkedYAMLError(None, None, f"{where}: {node.value} is not a finite number", node.start_mark)
         # What YAML 1.1 takes for a number, and people do not (1:30, 0x1F, 017), stays a text.
         plain = _NUMBER.fullmatch(node.value)
         octal = re.match(r"[-+]?0\d", node.value)
-        return Decimal(node.value.replace("_", "")) if plain and not octal else node.value
+        if not plain or octal:
+            return node.value
+        number = Decimal(node.value.replace("_", ""))
+        return int(number) if node.tag == _WHOLE_TAG else number
     return loader.construct_object(node)
