@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Final, LiteralString
+from typing import Any, Final, Generic, LiteralString, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection, errors
@@ -22,25 +23,22 @@ from sark_opa.storage.faults import translated
 _serial: Final = itertools.count()
 """Of prepared statements: a connection may have been another lane's before."""
 
-Connections = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
+Connection = AsyncConnection[tuple[Any, ...]]
+Connections = AsyncConnectionPool[Connection]
+Parameters = TypeVar("Parameters")
 
 
-class Lane:
-    """One statement after the other on one connection, which is taken from the pool once."""
+class Caller(ABC, Generic[Parameters]):
+    """Sends statements on a connection of the pool, and once more where that may help."""
 
     def __init__(self, pool: Connections) -> None:
         self._pool = pool
-        self._wire: _Wire | None = None
 
-    async def call(self, query: LiteralString, parameters: Sequence[bytes | None]) -> bytes | None:
+    async def call(self, query: LiteralString, parameters: Parameters) -> bytes | None:
         """The first value `query` gives, as the text PostgreSQL sent, or None for null.
 
         The query must be one that may be sent twice: when the connection turns out to be dead, as after a restart of
         the server, or locks met crosswise, it is sent once more.
-
-        Args:
-            query: with `$1`, `$2` … for the parameters.
-            parameters: as PostgreSQL writes them, in order; None for null.
 
         Raises:
             SarkError: as `translated` says.
@@ -50,26 +48,56 @@ class Lane:
                 return await self._send(query, parameters)
             except errors.ReadOnlySqlTransaction:
                 # The server may have become a standby: another connection may lead to its successor.
-                await self._hang_up()
+                if self._connection is not None:
+                    await self._connection.close()
+                await self.close()
                 raise
             except psycopg.OperationalError as error:
-                if not self._may_pass(error):
+                is_dead = self._connection is not None and self._connection.closed
+                if not is_dead and not isinstance(error, errors.DeadlockDetected | errors.SerializationFailure):
                     raise
-            if self._wire is not None and self._wire.is_broken:
+            if is_dead:
                 await self.close()
                 await self._pool.check()
             return await self._send(query, parameters)
 
     async def close(self) -> None:
         """Give the connection back."""
-        if self._wire is not None:
-            connection, self._wire = self._wire.connection, None
+        connection = self._connection
+        if connection is not None:
+            self._forget()
             await self._pool.putconn(connection)
 
-    async def _hang_up(self) -> None:
-        if self._wire is not None:
-            await self._wire.connection.close()
-        await self.close()
+    @property
+    @abstractmethod
+    def _connection(self) -> Connection | None:
+        """The connection it has now."""
+
+    @abstractmethod
+    def _forget(self) -> None:
+        """Have no connection any more."""
+
+    @abstractmethod
+    async def _send(self, query: LiteralString, parameters: Parameters) -> bytes | None:
+        """The answer, on a connection that is taken from the pool if it has none."""
+
+
+class Lane(Caller[Sequence[bytes | None]]):
+    """One statement after the other on one connection, which is taken from the pool once.
+
+    Queries have `$1`, `$2` … for the parameters, which are given in order as PostgreSQL writes them, None for null.
+    """
+
+    def __init__(self, pool: Connections) -> None:
+        super().__init__(pool)
+        self._wire: _Wire | None = None
+
+    @property
+    def _connection(self) -> Connection | None:
+        return None if self._wire is None else self._wire.connection
+
+    def _forget(self) -> None:
+        self._wire = None
 
     async def _send(self, query: LiteralString, parameters: Sequence[bytes | None]) -> bytes | None:
         if self._wire is None:
@@ -77,25 +105,16 @@ class Lane:
         result = await self._wire.run(query, parameters)
         return result.get_value(0, 0) if result.ntuples else None
 
-    def _may_pass(self, error: psycopg.OperationalError) -> bool:
-        if isinstance(error, errors.DeadlockDetected | errors.SerializationFailure):
-            return True
-        return self._wire is not None and self._wire.is_broken
-
 
 class _Wire:
     """A connection, and what was prepared on it. Whoever stops waiting for an answer leaves it broken."""
 
-    def __init__(self, connection: AsyncConnection[tuple[Any, ...]]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._libpq = connection.pgconn
         self._prepared: dict[str, bytes] = {}
         self._results: list[PGresult] = []
         self._answer: asyncio.Future[None] | None = None
-
-    @property
-    def is_broken(self) -> bool:
-        return self.connection.closed
 
     async def run(self, query: LiteralString, parameters: Sequence[bytes | None]) -> PGresult:
         """The result of a statement.

@@ -11,8 +11,9 @@ import sark_opa
 from sark_opa import bundled
 from sark_opa.errors import MigrationError
 from sark_opa.storage import queries
+from sark_opa.storage.lane import Connection
 from sark_opa.storage.migrations import Migration, Tier, pending, read, read_functions, row, tier_of
-from sark_opa.storage.pool import Connection, Pool
+from sark_opa.storage.pool import Pool
 from sark_opa.storage.schema import Difference, differences
 
 State = Literal["applied", "pending", "edited", "unknown"]

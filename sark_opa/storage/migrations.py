@@ -24,7 +24,8 @@ import psycopg
 from sark_opa import bundled
 from sark_opa.errors import MigrationError
 from sark_opa.storage import queries
-from sark_opa.storage.pool import Connection, Pool
+from sark_opa.storage.lane import Connection
+from sark_opa.storage.pool import Pool
 
 Tier = Literal["plain", "apache", "tsl"]
 FUNCTIONS: Final = "functions"

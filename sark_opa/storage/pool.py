@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, LiteralString
 
 import psycopg
-from psycopg import AsyncConnection, AsyncCursor, conninfo, errors
+from psycopg import AsyncConnection, AsyncCursor, conninfo
 from psycopg_pool import AsyncConnectionPool
 
 from sark_opa.errors import ConfigurationError, DatabaseUnavailableError
 from sark_opa.storage.faults import translated
-from sark_opa.storage.lane import Lane
+from sark_opa.storage.lane import Caller, Connection, Connections, Lane
 
 _CONNECT_TIMEOUT_S: Final = 2
 _WAIT_TIMEOUT_S: Final = 1.0
@@ -21,13 +21,11 @@ _WAIT_TIMEOUT_S: Final = 1.0
 _VERSION_MIN: Final = 130_000
 _SIZE_LEAST: Final = 4
 
-Connection = AsyncConnection[tuple[Any, ...]]
-
 
 class Pool:
     """At most a handful of connections, opened as they are needed, replaced when they break."""
 
-    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
+    def __init__(self, pool: Connections) -> None:
         self._pool = pool
 
     @asynccontextmanager
@@ -79,39 +77,19 @@ class Pool:
         await self.call("select 1", {})
 
 
-class _Once:
-    """A connection for one statement, which is replaced once if it is dead."""
+class _Once(Caller[Mapping[str, Any]]):
+    """A connection for one statement."""
 
-    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
-        self._pool = pool
+    def __init__(self, pool: Connections) -> None:
+        super().__init__(pool)
         self._cursor: AsyncCursor[tuple[Any, ...]] | None = None
 
-    async def call(self, query: LiteralString, parameters: Mapping[str, Any]) -> bytes | None:
-        """As `Pool.call`."""
-        with translated():
-            try:
-                return await self._send(query, parameters)
-            except errors.ReadOnlySqlTransaction:
-                # The server may have become a standby: another connection may lead to its successor.
-                await self._hang_up()
-                raise
-            except psycopg.OperationalError as error:
-                if not self._may_pass(error):
-                    raise
-            await self.close()
-            await self._pool.check()
-            return await self._send(query, parameters)
+    @property
+    def _connection(self) -> Connection | None:
+        return None if self._cursor is None else self._cursor.connection
 
-    async def close(self) -> None:
-        """Give the connection back."""
-        if self._cursor is not None:
-            connection, self._cursor = self._cursor.connection, None
-            await self._pool.putconn(connection)
-
-    async def _hang_up(self) -> None:
-        if self._cursor is not None:
-            await self._cursor.connection.close()
-        await self.close()
+    def _forget(self) -> None:
+        self._cursor = None
 
     async def _send(self, query: LiteralString, parameters: Mapping[str, Any]) -> bytes | None:
         if self._cursor is None:
@@ -119,11 +97,6 @@ class _Once:
         await self._cursor.execute(query, parameters, prepare=True)
         result = self._cursor.pgresult
         return None if result is None or result.ntuples == 0 else result.get_value(0, 0)
-
-    def _may_pass(self, error: psycopg.OperationalError) -> bool:
-        if isinstance(error, errors.DeadlockDetected | errors.SerializationFailure):
-            return True
-        return self._cursor is not None and self._cursor.connection.closed
 
 
 @asynccontextmanager
@@ -153,7 +126,7 @@ async def open_pool(
         "default_transaction_isolation": "read\\ committed",
     }
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+    pool: Connections = AsyncConnectionPool(
         conninfo.make_conninfo(
             database_url,
             options=f"{parameters.get('options', '')} {options}".strip(),

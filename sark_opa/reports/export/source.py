@@ -18,7 +18,8 @@ from sark_opa.reports.export.mapping import header
 from sark_opa.reports.export.request import ExportRequest, check_order
 from sark_opa.storage import queries
 from sark_opa.storage.faults import translated
-from sark_opa.storage.pool import Connection, open_pool
+from sark_opa.storage.lane import Connection
+from sark_opa.storage.pool import open_pool
 
 _queries: Final = queries.load("export")
 _COPIES: Final = {"1.2": _queries["charges_focus_1_2"], "1.4": _queries["charges_focus_1_4"]}
