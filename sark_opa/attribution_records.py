@@ -8,7 +8,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sark_opa.budget.ledger import AccountWindow, Charge
+from sark_opa.budget.charge import Charge
+from sark_opa.budget.ledger import AccountWindow
 from sark_opa.evaluation.facts import AccountFact, usd_or_none
 from sark_opa.money import to_usd
 

@@ -19,6 +19,7 @@ from sark_opa.budget.desired import (
     is_account_name,
 )
 from sark_opa.budget.ledger import Enforcement, OnExpiry, OnUnknown
+from sark_opa.budget.quotas import Quotas, QuotasStated
 from sark_opa.errors import InvalidInputError
 
 _BELOW: Final = ("teams", "principals", "accounts")
@@ -38,6 +39,7 @@ class Template(Stated):
     timezone: Zone | None = None
     enforcement: Enforcement | None = None
     on_expiry: OnExpiry | None = None
+    quotas: QuotasStated = Quotas()
 
 
 class Node(Template):

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from sark_opa.budget.ledger import Account, Enforcement, OnExpiry, OnUnknown
+from sark_opa.budget.quotas import Quotas
 from sark_opa.money import from_usd
 
 _ORG_WIDE: Final = (
@@ -82,6 +83,7 @@ class Settings(Stated):
     on_expiry: OnExpiry | None = None
     unknown_principals: OnUnknown = "deny"
     default_limits: DefaultLimits = DefaultLimits()
+    quotas: Quotas = Quotas()
 
 
 class Desired(Stated):
@@ -114,6 +116,7 @@ class Desired(Stated):
             enforcement=stated.enforcement or (parent.enforcement if parent else "hard"),
             on_expiry=stated.on_expiry,
             **org_wide,
+            **stated.quotas.limits(),
         )
 
     def _org_wide(self, stated: Settings, present: Account | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import yaml
 
 from sark_opa.budget.ledger import Account
+from sark_opa.budget.quotas import Quotas
 from sark_opa.money import to_usd
 
 _HEAD: Final = "# Written by `sark-opa budget export`.\n"
@@ -81,6 +82,8 @@ def _settings(account: Account, parent: Account | None) -> dict[str, Any]:
         node["enforcement"] = str(account.enforcement)
     if account.on_expiry is not None:
         node["on_expiry"] = str(account.on_expiry)
+    if quotas := _quotas(account):
+        node["quotas"] = quotas
     if account.parent is None:
         if account.unknown_principals != "deny":
             node["unknown_principals"] = str(account.unknown_principals)
@@ -90,6 +93,11 @@ def _settings(account: Account, parent: Account | None) -> dict[str, Any]:
         if defaults:
             node["default_limits"] = defaults
     return node
+
+
+def _quotas(account: Account) -> dict[str, Any]:
+    stated = Quotas.of(account).model_dump(exclude_none=True)
+    return {unit: limits for unit, limits in stated.items() if limits}
 
 
 def _limits(day: int | None, month: int | None) -> dict[str, Any]:

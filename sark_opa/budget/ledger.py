@@ -11,7 +11,11 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from sark_opa.budget.charge import Charge
+
 Window = Literal["day", "month"]
+Unit = Literal["tokens", "calls"]
+"""Of a quota: tokens that go in and come out, together; or calls."""
 Enforcement = Literal["hard", "soft", "warn", "shadow"]
 """hard: holds the upper bound, blocks · soft: holds the expected cost, blocks · warn: never blocks, warns ·
 shadow: never blocks, only counts."""
@@ -40,6 +44,10 @@ class Account:
     default_daily_limit_nanousd: int | None = None
     default_monthly_limit_nanousd: int | None = None
     default_enforcement: Enforcement = "hard"
+    tokens_daily_limit: int | None = None
+    tokens_monthly_limit: int | None = None
+    calls_daily_limit: int | None = None
+    calls_monthly_limit: int | None = None
 
 
 class AccountWindow(msgspec.Struct, frozen=True):
@@ -61,11 +69,38 @@ class AccountWindow(msgspec.Struct, frozen=True):
         return None if self.limit_nanousd is None else self.limit_nanousd - self.spent_nanousd - self.held_nanousd
 
 
+class QuotaWindow(msgspec.Struct, frozen=True):
+    """Where a quota of one account stands in one window, in its unit. Only windows with a limit are told."""
+
+    account: str
+    unit: Unit
+    window: Window
+    limit: int
+    used: int
+    held: int
+    starts_at: datetime
+    resets_at: datetime
+    enforcement: Enforcement
+
+    @property
+    def remaining(self) -> int:
+        """Limit minus used minus held; negative after an overrun."""
+        return self.limit - self.used - self.held
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Budgets and quotas of an account and all above it, leaf first, day before month."""
+
+    windows: tuple[AccountWindow, ...]
+    quotas: tuple[QuotaWindow, ...] = ()
+
+
 class Blocked(msgspec.Struct, frozen=True):
-    """The first window (leaf first, day before month) the amount does not fit into."""
+    """The first window that is short: budgets (`unit` None) before quotas, leaf first, day before month."""
 
     account: str
     window: Window
+    unit: Unit | None = None
 
 
 class Attribution(msgspec.Struct, frozen=True):
@@ -82,11 +117,11 @@ class Attribution(msgspec.Struct, frozen=True):
     """What settling needs to price the usage as the estimate did (service tier, attempts, fixed fee …)."""
 
 
-class HoldRequest(msgspec.Struct, frozen=True):
+class HoldRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """One request for money.
 
     `fingerprint` is a digest of the whole request: the same `request_id` with another fingerprint is a
-    conflict. Hard accounts hold `upper_nanousd`, all others `expected_nanousd`.
+    conflict. Hard accounts hold `upper_nanousd`, all others `expected_nanousd`; of tokens, their quotas likewise.
     """
 
     org: str
@@ -98,6 +133,8 @@ class HoldRequest(msgspec.Struct, frozen=True):
     upper_nanousd: int
     ttl_s: int
     attribution: Attribution
+    expected_tokens: int = 0
+    upper_tokens: int = 0
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -131,6 +168,8 @@ class HoldOutcome(msgspec.Struct, frozen=True):
     windows: tuple[AccountWindow, ...]
     unknown: str | None = None
     """Name of the account that is missing, when `status` is `unknown_account`."""
+    quotas: tuple[QuotaWindow, ...] = ()
+    """Those of the path, leaf first, after the hold."""
 
 
 class Settlement(msgspec.Struct, frozen=True):
@@ -146,30 +185,6 @@ class Settlement(msgspec.Struct, frozen=True):
     price_revision: str | None = None
     estimated: bool = False
     """True when the figure is an estimate (partial usage after a disconnect)."""
-
-
-class Charge(msgspec.Struct, frozen=True):
-    """A settled cost record. `charged_at` lies in the window the money was held in."""
-
-    id: str
-    org: str
-    request_id: str
-    principal_id: str
-    resource_id: str
-    capability_id: str
-    provider: str | None
-    model: str | None
-    estimated_nanousd: int
-    """Expected cost at the time of the hold."""
-    held_nanousd: int
-    actual_nanousd: int
-    charged_at: datetime
-    price_revision: str | None
-    late: bool
-    """Settled after the hold had expired or was released."""
-    hold_exceeded: bool
-    """The provider billed more than was held: booked in full, flagged."""
-    estimated: bool
 
 
 class Ledger(Protocol):
@@ -245,6 +260,16 @@ class Ledger(Protocol):
         Raises:
             UnknownAccountError: not registered.
         """
+        ...
+
+    async def standing(
+        self, org: str, principal_id: str, team: str | None, *, deadline_s: float | None = None
+    ) -> Standing:
+        """What `status` tells, and where the quotas stand. Raises what it raises."""
+        ...
+
+    async def account_standing(self, name: str, *, deadline_s: float | None = None) -> Standing:
+        """What `account_status` tells, and where the quotas stand. Raises what it raises."""
         ...
 
     async def put_account(self, account: Account, *, audit_event: str | None = None) -> tuple[Account, bool]:

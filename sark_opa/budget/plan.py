@@ -12,11 +12,12 @@ import msgspec
 
 from sark_opa.budget.desired import Desired
 from sark_opa.budget.ledger import Account
+from sark_opa.budget.quotas import Quotas
 from sark_opa.money import to_usd
 
 Action = Literal["create", "change", "reset"]
 """create: it does not exist yet · change: a setting differs · reset: it is not wanted, so its limits become those it
-would have come up with: the org's default limits for a principal, none for any other."""
+would have come up with: the org's default limits for a principal, none for any other; and it loses its quotas."""
 WarningCode = Literal["above_parent", "already_used"]
 
 _FIELDS: Final = tuple(field.name for field in fields(Account))
@@ -123,7 +124,7 @@ def _came_up(account: Account, after: Mapping[str, Account]) -> Account:
     day = month = None
     if org is not None and account.name.startswith(f"{org.name}/principal/"):
         day, month = org.default_daily_limit_nanousd, org.default_monthly_limit_nanousd
-    return replace(account, daily_limit_nanousd=day, monthly_limit_nanousd=month)
+    return replace(account, daily_limit_nanousd=day, monthly_limit_nanousd=month, **Quotas().limits())
 
 
 def _above_parent(accounts: Iterable[Account], known: Mapping[str, Account]) -> Iterator[Warning]:

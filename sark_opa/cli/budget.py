@@ -16,6 +16,7 @@ import typer
 from sark_opa.budget import budgets_file
 from sark_opa.budget.export import text_of
 from sark_opa.budget.ledger import Account
+from sark_opa.budget.quotas import Quotas
 from sark_opa.cli import budget_output as output
 from sark_opa.cli import budget_watch
 from sark_opa.cli.budget_access import Budgets, reached
@@ -221,6 +222,7 @@ def _account(row: dict[str, Any]) -> Account:
         default_daily_limit_nanousd=nanousd(defaults["daily_limit_usd"]),
         default_monthly_limit_nanousd=nanousd(defaults["monthly_limit_usd"]),
         default_enforcement=defaults["enforcement"],
+        **Quotas.model_validate(row.get("quotas", {})).limits(),
     )
 
 

@@ -97,6 +97,12 @@ def _unmanaged(to: Console, accounts: Sequence[Mapping[str, Any]]) -> None:
             for word, window in (("daily", "day"), ("monthly", "month"))
             if account[f"{word}_limit_usd"] is not None
         ]
+        limits += [
+            f"{account['quotas'][unit][word]} {unit} a {window}"
+            for unit in ("tokens", "calls")
+            for word, window in (("daily", "day"), ("monthly", "month"))
+            if account.get("quotas", {}).get(unit, {}).get(word) is not None
+        ]
         _say(to, f"    {account['name']}: {', '.join(limits) or 'no limit, where its org has one by default'}")
     if len(accounts) > _UNMANAGED_MAX:
         _say(to, f"    … and {len(accounts) - _UNMANAGED_MAX} more; --json lists all")
@@ -113,7 +119,7 @@ def standings(found: Standings, *, json: bool) -> None:
 
 
 def table_of(found: Standings) -> Table:
-    """A table with a line for each window that has a limit; one of the day for an account without any."""
+    """A table with a line for each window that has a limit; one of the day for an account without any; then quotas."""
     table = Table(box=None, pad_edge=False)
     table.add_column("account", overflow="fold", min_width=20)
     for column in ("window", "limit", "spent", "held", "left", "used"):
@@ -128,26 +134,60 @@ def table_of(found: Standings) -> Table:
         for place, window in enumerate(windows):
             # Below its org, the org's name says nothing new.
             name = "  " * depth + (row["account"].partition("/")[2] if depth else row["account"])
-            table.add_row(*_line(printable(name) if place == 0 else "", window, at, bars=bars))
+            table.add_row(*_line(printable(name) if place == 0 else "", _Cells.of_budget(window), at, bars=bars))
+        for quota in row.get("quotas", ()):
+            table.add_row(*_line("", _Cells.of_quota(quota), at, bars=bars))
     return table
 
 
-def _line(name: str, window: Mapping[str, Any], at: datetime, *, bars: bool) -> Iterator[RenderableType]:
-    percent = window["percent_used"]
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """What a line shows of a window, be it of a budget or of a quota; `left` empty and `percent` None: no limit."""
+
+    window: str
+    limit: str
+    spent: str
+    held: str
+    left: str
+    percent: Any
+    resets_at: str
+
+    @classmethod
+    def of_budget(cls, window: Mapping[str, Any]) -> _Cells:
+        limited = window["percent_used"] is not None
+        return cls(
+            window["window"],
+            _usd(window["limit_usd"]) if limited else "none",
+            _usd(window["spent_usd"]),
+            _usd(window["held_usd"]),
+            _usd(window["remaining_usd"]) if limited else "",
+            window["percent_used"],
+            window["resets_at"],
+        )
+
+    @classmethod
+    def of_quota(cls, quota: Mapping[str, Any]) -> _Cells:
+        used, held, left = (f"{quota[name]:,}" for name in ("used", "held", "remaining"))
+        limit = f"{quota['limit']:,} {quota['unit']}"
+        return cls(quota["window"], limit, used, held, left, quota["percent_used"], quota["resets_at"])
+
+
+def _line(name: str, window: _Cells, at: datetime, *, bars: bool) -> Iterator[RenderableType]:
+    percent = window.percent
     style = "" if percent is None or percent < _WARN_PERCENT else "yellow" if percent < _FULL_PERCENT else "red"
     limited = percent is not None
     yield Text(name, style)
-    yield window["window"]
-    yield _usd(window["limit_usd"]) if limited else "none"
-    yield _usd(window["spent_usd"])
-    yield _usd(window["held_usd"])
-    yield Text(_usd(window["remaining_usd"]) if limited else "", style)
+    yield window.window
+    yield window.limit
+    yield window.spent
+    yield window.held
+    yield Text(window.left, style)
     yield Text(f"{percent:.1f} %" if limited else "", style)
     if bars:
         part = min(float(percent), 100.0) if limited else 0.0
         bar = ProgressBar(total=100, completed=part, width=_BAR_CELLS, complete_style=style or "green")
         yield bar if limited else ""
-    yield span(datetime.fromisoformat(window["resets_at"]) - at)
+    yield span(datetime.fromisoformat(window.resets_at) - at)
 
 
 def show(what: RenderableType) -> None:

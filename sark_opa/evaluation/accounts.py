@@ -8,9 +8,10 @@ from typing import Literal
 import msgspec
 
 from sark_opa.budget.desired import AccountName, DefaultLimits, LimitUsd, Zone, nanousd_or_none
-from sark_opa.budget.ledger import Account, AccountWindow, Enforcement, Ledger
+from sark_opa.budget.ledger import Account, Enforcement, Ledger, Standing
+from sark_opa.budget.quotas import Quotas
 from sark_opa.errors import InvalidInputError, UnknownAccountError
-from sark_opa.evaluation.facts import AccountFact, usd_or_none
+from sark_opa.evaluation.facts import AccountFact, QuotaFact, usd_or_none
 from sark_opa.evaluation.question import Strict
 from sark_opa.storage.accounts import AccountStore, Edit
 from sark_opa.storage.audit import Actor, Event
@@ -30,6 +31,7 @@ class AccountBody(Strict):
     on_expiry: Literal["charge", "release"] | None = None
     unknown_principals: Literal["create", "deny"] = "deny"
     default_limits: DefaultLimits = DefaultLimits()
+    quotas: Quotas = Quotas()
     currency: Literal["USD"] = "USD"
 
 
@@ -39,6 +41,20 @@ class DefaultLimitsAnswer(msgspec.Struct, frozen=True):
     daily_limit_usd: Decimal | None
     monthly_limit_usd: Decimal | None
     enforcement: str
+
+
+class QuotaLimitsAnswer(msgspec.Struct, frozen=True):
+    """How many a day and a month; null: any number."""
+
+    daily: int | None
+    monthly: int | None
+
+
+class QuotasAnswer(msgspec.Struct, frozen=True):
+    """An account's quotas, as callers see them."""
+
+    tokens: QuotaLimitsAnswer
+    calls: QuotaLimitsAnswer
 
 
 class AccountAnswer(msgspec.Struct, frozen=True):
@@ -53,6 +69,7 @@ class AccountAnswer(msgspec.Struct, frozen=True):
     on_expiry: str | None
     unknown_principals: str
     default_limits: DefaultLimitsAnswer
+    quotas: QuotasAnswer
     currency: str = "USD"
 
     @classmethod
@@ -72,14 +89,19 @@ class AccountAnswer(msgspec.Struct, frozen=True):
                 usd_or_none(account.default_monthly_limit_nanousd),
                 account.default_enforcement,
             ),
+            quotas=QuotasAnswer(
+                QuotaLimitsAnswer(account.tokens_daily_limit, account.tokens_monthly_limit),
+                QuotaLimitsAnswer(account.calls_daily_limit, account.calls_monthly_limit),
+            ),
         )
 
 
 class StatusAnswer(msgspec.Struct, frozen=True):
-    """Where an account and every ancestor stand, leaf first, day before month."""
+    """Where an account and every ancestor stand, and their quotas, leaf first, day before month."""
 
     account: str
     accounts: tuple[AccountFact, ...]
+    quotas: tuple[QuotaFact, ...] = ()
 
 
 class Accounts:
@@ -127,6 +149,7 @@ class Accounts:
             default_daily_limit_nanousd=nanousd_or_none(limits.daily_limit_usd),
             default_monthly_limit_nanousd=nanousd_or_none(limits.monthly_limit_usd),
             default_enforcement=limits.enforcement,
+            **body.quotas.limits(),
         )
 
     async def get(self, name: str, *, within: str | None = None) -> AccountAnswer:
@@ -146,18 +169,22 @@ class Accounts:
             UnknownAccountError: not registered, or not at or below `within`: the answer is the same.
         """
         if within is None:
-            windows = await self._ledger.account_status(name, deadline_s=self._deadline_s)
+            standing = await self._ledger.account_standing(name, deadline_s=self._deadline_s)
         else:
-            windows = await self._status_within(name, within)
-        return StatusAnswer(name, tuple(map(AccountFact.of, windows)))
+            standing = await self._standing_within(name, within)
+        return StatusAnswer(
+            name, tuple(map(AccountFact.of, standing.windows)), tuple(map(QuotaFact.of, standing.quotas))
+        )
 
-    async def _status_within(self, name: str, within: str) -> tuple[AccountWindow, ...]:
+    async def _standing_within(self, name: str, within: str) -> Standing:
         unknown = UnknownAccountError(f"no account {name} is registered at or below {within}", account=name)
         try:
-            windows = await self._ledger.account_status(name, deadline_s=self._deadline_s)
+            standing = await self._ledger.account_standing(name, deadline_s=self._deadline_s)
         except UnknownAccountError as error:
             raise unknown from error
-        ends = [place for place, window in enumerate(windows, 1) if window.account == within]
+        ends = [place for place, window in enumerate(standing.windows, 1) if window.account == within]
         if not ends:
             raise unknown
-        return windows[: ends[-1]]
+        windows = standing.windows[: ends[-1]]
+        below = {window.account for window in windows}
+        return Standing(windows, tuple(quota for quota in standing.quotas if quota.account in below))

@@ -13,8 +13,8 @@ from sark_opa.budget.desired import ACCOUNTS_MAX, Desired, Stated
 from sark_opa.budget.plan import Action, Change, Plan, WarningCode, plan
 from sark_opa.errors import ForbiddenError, InvalidInputError, PlanOutdatedError, UnknownAccountError
 from sark_opa.evaluation.accounts import AccountAnswer
-from sark_opa.evaluation.facts import AccountFact
-from sark_opa.storage.accounts import AccountStore, Edit
+from sark_opa.evaluation.facts import AccountFact, QuotaFact
+from sark_opa.storage.accounts import AccountStanding, AccountStore, Edit
 from sark_opa.storage.audit import Actor, Event
 
 _FIELDS: Final = {
@@ -23,6 +23,10 @@ _FIELDS: Final = {
     "default_daily_limit_nanousd": "default_limits.daily_limit_usd",
     "default_monthly_limit_nanousd": "default_limits.monthly_limit_usd",
     "default_enforcement": "default_limits.enforcement",
+    "tokens_daily_limit": "quotas.tokens.daily",
+    "tokens_monthly_limit": "quotas.tokens.monthly",
+    "calls_daily_limit": "quotas.calls.daily",
+    "calls_monthly_limit": "quotas.calls.monthly",
 }
 
 
@@ -95,11 +99,18 @@ class BudgetsAnswer(msgspec.Struct, frozen=True):
 
 
 class StandingAnswer(msgspec.Struct, frozen=True):
-    """Where one account stands: its windows, day before month. `parent` null: an org."""
+    """Where one account stands: its windows and its own quotas, day before month. `parent` null: an org."""
 
     account: str
     parent: str | None
     windows: tuple[AccountFact, ...]
+    quotas: tuple[QuotaFact, ...] = ()
+
+    @classmethod
+    def of(cls, row: AccountStanding) -> StandingAnswer:
+        """The answer for an account."""
+        windows = tuple(map(AccountFact.of, row.windows))
+        return cls(row.account, row.parent, windows, tuple(map(QuotaFact.of, row.quotas)))
 
 
 class StandingsAnswer(msgspec.Struct, frozen=True):
@@ -168,7 +179,7 @@ class BudgetPlans:
         """Where an account and all below it stand; arguments and errors as those of `listed`."""
         root = await self._root(account, actor)
         found = await self._store.standings(root, after=after, limit=limit)
-        rows = [StandingAnswer(row.account, row.parent, tuple(map(AccountFact.of, row.windows))) for row in found]
+        rows = list(map(StandingAnswer.of, found))
         return StandingsAnswer(datetime.now(UTC), rows, rows[-1].account if len(rows) == limit else None)
 
     async def _root(self, account: str | None, actor: Actor) -> str | None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from sark_opa.budget.ledger import AccountWindow, Attribution, Blocked, HoldOutcome, HoldRequest, Ledger
+from sark_opa.budget.ledger import Attribution, Blocked, HoldOutcome, HoldRequest, Ledger, Standing
 from sark_opa.budget.standing import BudgetStatusWord, judge, needed_nanousd
 from sark_opa.cost import Call, Costing, Estimate
 from sark_opa.errors import CostEstimationError, DeadlineExceededError, SarkError, UnknownAccountError
@@ -27,11 +26,13 @@ from sark_opa.evaluation.facts import (
     Facts,
     Fault,
     HoldFact,
+    QuotaFact,
     VerdictFact,
     usd_or_none,
 )
 from sark_opa.evaluation.load import HostLoad
 from sark_opa.evaluation.question import Question
+from sark_opa.evaluation.quotas import blocked_quota, judge_quotas, tokens_of
 from sark_opa.evaluation.unpriced import STATUSES, UnpricedCalls
 from sark_opa.metrics import Metrics
 from sark_opa.money import to_usd
@@ -167,22 +168,26 @@ class Evaluator:
                 self._metrics.hold(outcome.status)
                 return self._held(question.principal.org, estimate, outcome, faults)
             principal = question.principal
-            windows = await self._ledger.status(principal.org, principal.id, principal.team, deadline_s=patience_s)
+            stand = await self._ledger.standing(principal.org, principal.id, principal.team, deadline_s=patience_s)
         except UnknownAccountError as error:
             faults.append(Fault(error.code, error.message, "budget", error.details))
             return BudgetFact("unknown_account", unknown=error.details.get("account"))
         except SarkError as error:
             faults.append(Fault(error.code, error.message, "budget", error.details))
             return BudgetFact("unavailable")
-        status, blocked = judge(windows, *_judged(estimate))
+        status, blocked = judge(stand.windows, *_judged(estimate))
+        if blocked is None:
+            status, blocked = judge_quotas(stand.quotas, estimate, status)
         return BudgetFact(
             status,
-            tuple(map(AccountFact.of, windows)),
-            blocked_by=self._blocked(estimate, blocked, windows),
+            tuple(map(AccountFact.of, stand.windows)),
+            tuple(map(QuotaFact.of, stand.quotas)),
+            blocked_by=self._blocked(estimate, blocked, stand),
         )
 
     def _hold_request(self, question: Question, estimate: Estimate, expected: int, upper: int) -> HoldRequest:
         assert question.request_id is not None  # noqa: S101  # FactsQuestion refuses hold without it
+        expected_tokens, upper_tokens = tokens_of(estimate)
         return HoldRequest(
             org=question.principal.org,
             principal_id=question.principal.id,
@@ -193,6 +198,8 @@ class Evaluator:
             upper_nanousd=upper,
             ttl_s=self._hold_ttl_s,
             attribution=attribution_of(question, estimate),
+            expected_tokens=expected_tokens,
+            upper_tokens=upper_tokens,
         )
 
     def _held(self, org: str, estimate: Estimate, outcome: HoldOutcome, faults: list[Fault]) -> BudgetFact:
@@ -201,7 +208,9 @@ class Evaluator:
             faults.append(Fault(UnknownAccountError.code, f"no account {name} is registered", "budget"))
             return BudgetFact("unknown_account", unknown=name)
         # Windows are as after the hold: nothing more is asked of them, but a window that warns may now be overdrawn.
-        overdrawn = any(w.enforcement == "warn" and (w.remaining_nanousd or 0) < 0 for w in outcome.windows)
+        overdrawn = any(w.enforcement == "warn" and (w.remaining_nanousd or 0) < 0 for w in outcome.windows) or any(
+            quota.enforcement == "warn" and quota.remaining < 0 for quota in outcome.quotas
+        )
         status: BudgetStatusWord = "exceeded" if outcome.blocked else "warning" if overdrawn else "ok"
         if outcome.status == "conflict":
             faults.append(
@@ -210,18 +219,21 @@ class Evaluator:
         return BudgetFact(
             status,
             tuple(map(AccountFact.of, outcome.windows)),
-            blocked_by=self._blocked(estimate, outcome.blocked, outcome.windows),
+            tuple(map(QuotaFact.of, outcome.quotas)),
+            blocked_by=self._blocked(estimate, outcome.blocked, outcome),
             hold=None
             if outcome.hold is None or outcome.status == "conflict"
             else HoldFact.of(outcome.hold, outcome.status),
         )
 
     def _blocked(
-        self, estimate: Estimate, blocked: Blocked | None, windows: Sequence[AccountWindow]
+        self, estimate: Estimate, blocked: Blocked | None, stand: Standing | HoldOutcome
     ) -> BlockedFact | None:
         if blocked is None:
             return None
-        window = next(w for w in windows if (w.account, w.window) == (blocked.account, blocked.window))
+        if blocked.unit is not None:
+            return blocked_quota(estimate, blocked, stand.quotas)
+        window = next(w for w in stand.windows if (w.account, w.window) == (blocked.account, blocked.window))
         remaining = window.remaining_nanousd
         return BlockedFact(
             account=window.account,

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from sark_opa.budget.ledger import AccountWindow, Hold, HoldStatus
+from sark_opa.budget.ledger import AccountWindow, Hold, HoldStatus, QuotaWindow, Unit
 from sark_opa.cost import Estimate
 from sark_opa.money import to_usd
 from sark_opa.sandbox import Verdict
@@ -28,6 +28,11 @@ def encode(value: Any) -> bytes:
 def usd_or_none(nanousd: int | None) -> Decimal | None:
     """Nano-dollars as USD; None stays None."""
     return None if nanousd is None else to_usd(nanousd)
+
+
+def kind_of(account: str) -> str:
+    """The kind of an account: `org`, or the word in the middle of its name."""
+    return account.partition("/")[2].partition("/")[0] or "org"
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -104,8 +109,45 @@ class AccountFact(msgspec.Struct, frozen=True):
         )
 
 
+class QuotaFact(msgspec.Struct, frozen=True):
+    """Where a quota of one account stands in one window, in its unit."""
+
+    account: str
+    kind: str
+    unit: Unit
+    window: Literal["day", "month"]
+    limit: int
+    used: int
+    held: int
+    remaining: int
+    percent_used: float
+    resets_at: datetime
+    enforcement: Literal["hard", "soft", "warn", "shadow"]
+
+    @classmethod
+    def of(cls, quota: QuotaWindow) -> QuotaFact:
+        """The fact of a quota's window. `percent_used` counts what is held as used, rounded to 0.01."""
+        return cls(
+            account=quota.account,
+            kind=kind_of(quota.account),
+            unit=quota.unit,
+            window=quota.window,
+            limit=quota.limit,
+            used=quota.used,
+            held=quota.held,
+            remaining=quota.remaining,
+            percent_used=round(100 * (quota.used + quota.held) / quota.limit, 2) if quota.limit else 100.0,
+            resets_at=quota.resets_at,
+            enforcement=quota.enforcement,
+        )
+
+
 class BlockedFact(msgspec.Struct, frozen=True):
-    """The first window the amount does not fit into, and what would have fitted."""
+    """The first window the call does not fit into, and what would have fitted.
+
+    `unit` usd: a budget, told in the `_usd` fields. Else a quota, told in `limit`, `remaining` and `needed`, which are
+    null for a budget; it needs no money, and money has no limit in it.
+    """
 
     account: str
     kind: str
@@ -115,6 +157,10 @@ class BlockedFact(msgspec.Struct, frozen=True):
     needed_usd: Decimal
     resets_at: datetime
     fits: dict[str, Any] | None
+    unit: Literal["usd", "tokens", "calls"] = "usd"
+    limit: int | None = None
+    remaining: int | None = None
+    needed: int | None = None
 
 
 class HoldFact(msgspec.Struct, frozen=True):
@@ -133,10 +179,11 @@ class HoldFact(msgspec.Struct, frozen=True):
 
 
 class BudgetFact(msgspec.Struct, frozen=True):
-    """Where every budget above the caller stands, leaf first."""
+    """Where every budget and quota above the caller stands, leaf first."""
 
     status: Literal["ok", "warning", "exceeded", "unknown_account", "unavailable", "none"]
     accounts: tuple[AccountFact, ...] = ()
+    quotas: tuple[QuotaFact, ...] = ()
     blocked_by: BlockedFact | None = None
     unknown: str | None = None
     hold: HoldFact | None = None

@@ -10,9 +10,10 @@ from typing import Annotated, Any, Self
 import msgspec
 from pydantic import Field, StringConstraints, model_validator
 
-from sark_opa.budget.ledger import Charge, Hold
+from sark_opa.budget.charge import Charge
+from sark_opa.budget.ledger import Hold
 from sark_opa.errors import InvalidInputError
-from sark_opa.evaluation.facts import AccountFact, EstimateFact
+from sark_opa.evaluation.facts import AccountFact, EstimateFact, QuotaFact
 from sark_opa.evaluation.question import (
     AmountUsd,
     Capability,
@@ -117,9 +118,16 @@ class HoldAnswer(msgspec.Struct, frozen=True):
     expires_at: datetime
     accounts: tuple[AccountFact, ...] = ()
     estimate: EstimateFact | None = None
+    quotas: tuple[QuotaFact, ...] = ()
 
     @classmethod
-    def of(cls, hold: Hold, accounts: tuple[AccountFact, ...] = (), estimate: EstimateFact | None = None) -> HoldAnswer:
+    def of(
+        cls,
+        hold: Hold,
+        accounts: tuple[AccountFact, ...] = (),
+        estimate: EstimateFact | None = None,
+        quotas: tuple[QuotaFact, ...] = (),
+    ) -> HoldAnswer:
         """The answer for a hold."""
         return cls(
             id=hold.id,
@@ -132,6 +140,7 @@ class HoldAnswer(msgspec.Struct, frozen=True):
             expires_at=hold.expires_at,
             accounts=accounts,
             estimate=estimate,
+            quotas=quotas,
         )
 
 

@@ -6,20 +6,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sark_opa.budget.hold_id import decode
-from sark_opa.budget.ledger import Attribution, Hold, HoldOutcome, HoldRequest, Ledger, Settlement
+from sark_opa.budget.ledger import Attribution, Blocked, Hold, HoldOutcome, HoldRequest, Ledger, Settlement
 from sark_opa.cost import ActualCost, Costing, Estimate
 from sark_opa.errors import (
     BudgetExceededError,
     CostEstimationError,
     HoldEndedError,
     InvalidInputError,
+    QuotaExceededError,
     RequestIdConflictError,
     UnknownAccountError,
     UnpricedError,
 )
 from sark_opa.evaluation.evaluator import attribution_of, call_of
-from sark_opa.evaluation.facts import AccountFact, EstimateFact
+from sark_opa.evaluation.facts import AccountFact, EstimateFact, QuotaFact
 from sark_opa.evaluation.hold_bodies import ChargeAnswer, ChargeBody, ExtendBody, HoldAnswer, HoldBody, SettleBody
+from sark_opa.evaluation.quotas import quota_of, tokens_of
 from sark_opa.metrics import Metrics
 from sark_opa.money import from_usd
 
@@ -42,6 +44,7 @@ class Holds:
 
         Raises:
             BudgetExceededError: does not fit; the details name account and window.
+            QuotaExceededError: does not fit into a quota; the details name its unit, too.
             RequestIdConflictError: the `request_id` belongs to a different request.
             HoldEndedError: the same request was held before, and that hold has ended.
             UnknownAccountError: not registered.
@@ -51,13 +54,14 @@ class Holds:
         if body.amount_usd is not None:
             expected = upper = from_usd(body.amount_usd)
             attribution = Attribution(body.principal.id, body.resource.id, body.capability.id)
-            estimate = None
+            estimate, tokens = None, (0, 0)
         else:
             found = await self._costing.estimate(call_of(body), datetime.now(UTC))
             if found.expected_nanousd is None or found.upper_bound_nanousd is None:
                 raise _nothing_to_hold(found)
             expected, upper = found.expected_nanousd, found.upper_bound_nanousd
             attribution, estimate = attribution_of(body, found), EstimateFact.of(found)
+            tokens = tokens_of(found)
         fingerprint = body.fingerprint() + (b"" if estimate else expected.to_bytes(8, "big"))
         request = HoldRequest(
             org=body.principal.org,
@@ -69,11 +73,14 @@ class Holds:
             upper_nanousd=upper,
             ttl_s=self._ttl(body.ttl_s or self._ttl_s),
             attribution=attribution,
+            expected_tokens=tokens[0],
+            upper_tokens=tokens[1],
         )
         outcome = await self._ledger.hold(request, deadline_s=self._deadline_s)
         self._metrics.hold(outcome.status)
         hold = _granted(outcome)
-        return HoldAnswer.of(hold, tuple(map(AccountFact.of, outcome.windows)), estimate), outcome.status == "held"
+        windows, quotas = tuple(map(AccountFact.of, outcome.windows)), tuple(map(QuotaFact.of, outcome.quotas))
+        return HoldAnswer.of(hold, windows, estimate, quotas), outcome.status == "held"
 
     async def find(self, hold_id: str) -> HoldAnswer:
         """The hold as it stands.
@@ -195,6 +202,19 @@ def _nothing_to_hold(found: Estimate) -> CostEstimationError:
     return CostEstimationError(f"no upper bound is known for this call (bound: {found.bound}); state its limits")
 
 
+def _no_quota(outcome: HoldOutcome, blocked: Blocked) -> QuotaExceededError:
+    quota = quota_of(outcome.quotas, blocked)
+    return QuotaExceededError(
+        f"{quota.account} has {max(quota.remaining, 0)} of its {quota.limit} {quota.unit} a {quota.window} left",
+        account=quota.account,
+        unit=quota.unit,
+        window=quota.window,
+        limit=quota.limit,
+        remaining=quota.remaining,
+        resets_at=quota.resets_at,
+    )
+
+
 def _granted(outcome: HoldOutcome) -> Hold:
     match outcome.status:
         case "held" | "duplicate":
@@ -202,6 +222,8 @@ def _granted(outcome: HoldOutcome) -> Hold:
             return outcome.hold
         case "blocked":
             assert outcome.blocked is not None  # noqa: S101  # the ledger's contract
+            if outcome.blocked.unit is not None:
+                raise _no_quota(outcome, outcome.blocked)
             window = next(
                 w for w in outcome.windows if (w.account, w.window) == (outcome.blocked.account, outcome.blocked.window)
             )

@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from sark_opa.budget.ledger import Account, AccountWindow
+from sark_opa.budget.ledger import Account, AccountWindow, QuotaWindow
 from sark_opa.errors import (
     ForbiddenError,
     InvalidInputError,
@@ -20,8 +20,9 @@ from sark_opa.errors import (
 from sark_opa.money import to_usd
 from sark_opa.storage import queries
 from sark_opa.storage.audit import Event
+from sark_opa.storage.counters import CounterRow, standing_of
 from sark_opa.storage.pool import Pool
-from sark_opa.storage.records import CounterRow, decoded
+from sark_opa.storage.records import decoded
 
 _queries: Final = queries.load("accounts")
 _encode: Final = msgspec.json.Encoder().encode
@@ -54,12 +55,13 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Where one account stands: its parent (None: it is an org), and its two windows, day first."""
+class AccountStanding:
+    """Where one account stands: its parent (None: it is an org), its two windows, and its own quotas, day first."""
 
     account: str
     parent: str | None
-    windows: tuple[AccountWindow, AccountWindow]
+    windows: tuple[AccountWindow, ...]
+    quotas: tuple[QuotaWindow, ...] = ()
 
 
 class AccountStore:
@@ -127,12 +129,12 @@ class AccountStore:
 
     async def standings(
         self, account: str | None = None, *, after: str | None = None, limit: int = 1_000
-    ) -> list[Standing]:
+    ) -> list[AccountStanding]:
         """Where an account and all below it stand now; arguments as those of `listed`."""
         parameters = _page(account, after, limit) | {"now": self._now()}
         rows = await self._pool.rows(_queries["list_windows"], parameters)
-        counters = [(parent, msgspec.convert(row, CounterRow)) for parent, row in rows]
-        return [Standing(counter.account, parent, counter.windows()) for parent, counter in counters]
+        found = [(name, parent, standing_of(msgspec.convert(own, list[CounterRow]))) for name, parent, own in rows]
+        return [AccountStanding(account, parent, own.windows, own.quotas) for account, parent, own in found]
 
     async def planned_on(
         self, names: Sequence[str], *, within: str | None = None

@@ -14,9 +14,9 @@ from sark_opa.errors import InvalidInputError, SarkError
 from sark_opa.logs import get_logger
 from sark_opa.storage import queries
 from sark_opa.storage.batch import Batcher, Key
+from sark_opa.storage.counters import Counters
 from sark_opa.storage.pool import Pool
 from sark_opa.storage.records import (
-    Counters,
     HeldAnswer,
     HoldAnswer,
     HoldAnswers,

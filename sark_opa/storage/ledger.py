@@ -10,15 +10,16 @@ from typing import Any, Final, Literal, assert_never
 
 import msgspec
 
+from sark_opa.budget.charge import Charge
 from sark_opa.budget.ledger import (
     Account,
     AccountWindow,
-    Charge,
     Hold,
     HoldOutcome,
     HoldRequest,
     OnUnknown,
     Settlement,
+    Standing,
 )
 from sark_opa.errors import (
     DeadlineExceededError,
@@ -29,14 +30,13 @@ from sark_opa.errors import (
     UnknownHoldError,
 )
 from sark_opa.storage import queries
+from sark_opa.storage.counters import CounterRow, standing_of
 from sark_opa.storage.grouped import Grouped, Release, payload
 from sark_opa.storage.pool import Pool
 from sark_opa.storage.records import (
     ChargeRow,
-    CounterRow,
     HoldRow,
     decoded,
-    windows_of,
 )
 
 _queries: Final = queries.load("ledger")
@@ -153,6 +153,12 @@ class PostgresLedger:
         self, org: str, principal_id: str, team: str | None, *, deadline_s: float | None = None
     ) -> tuple[AccountWindow, ...]:
         """Where the principal and every ancestor stand now, leaf first."""
+        return (await self.standing(org, principal_id, team, deadline_s=deadline_s)).windows
+
+    async def standing(
+        self, org: str, principal_id: str, team: str | None, *, deadline_s: float | None = None
+    ) -> Standing:
+        """What `status` tells, and where the quotas stand."""
         text = await self._call(
             "status",
             deadline_s,
@@ -165,15 +171,19 @@ class PostgresLedger:
         unknown, counters = decoded(_status, text)
         if unknown is not None:
             raise UnknownAccountError(f"no account {unknown} is registered", account=unknown)
-        return windows_of(counters)
+        return standing_of(counters)
 
     async def account_status(self, name: str, *, deadline_s: float | None = None) -> tuple[AccountWindow, ...]:
         """Where the named account and every ancestor stand now, leaf first."""
+        return (await self.account_standing(name, deadline_s=deadline_s)).windows
+
+    async def account_standing(self, name: str, *, deadline_s: float | None = None) -> Standing:
+        """What `account_status` tells, and where the quotas stand."""
         text = await self._call("account_status", deadline_s, org=_org(name), account=name, now=self._now())
         if text is None:
             raise UnknownAccountError(f"no account {name} is registered", account=name)
         counters = decoded(_counters, text)
-        return windows_of(counters)
+        return standing_of(counters)
 
     async def put_account(self, account: Account, *, audit_event: str | None = None) -> tuple[Account, bool]:
         """Create or replace an account's settings; spending is untouched. The flag is True when it is new."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 
 import msgspec
 
 from sark_opa.budget import hold_id
+from sark_opa.budget.charge import Charge
 from sark_opa.budget.ledger import (
     AccountWindow,
     Attribution,
     Blocked,
-    Charge,
-    Enforcement,
     Hold,
     HoldOutcome,
     HoldRequest,
@@ -22,41 +21,9 @@ from sark_opa.budget.ledger import (
     HoldStatus,
     Window,
 )
+from sark_opa.storage.counters import METER, CounterColumns, CounterRow, Counters, meter_of
 
 T = TypeVar("T")
-Counters = Mapping[str, tuple[AccountWindow, AccountWindow]]
-
-
-class CounterRow(msgspec.Struct, frozen=True, array_like=True):
-    """An account with both its windows."""
-
-    account: str
-    enforcement: Enforcement
-    day_limit: int | None
-    day_spent: int
-    day_held: int
-    day_starts_at: datetime
-    day_ends_at: datetime
-    month_limit: int | None
-    month_spent: int
-    month_held: int
-    month_starts_at: datetime
-    month_ends_at: datetime
-
-    def windows(self) -> tuple[AccountWindow, AccountWindow]:
-        """Day, then month."""
-        _, _, rest = self.account.partition("/")
-        kind = rest.partition("/")[0] or "org"
-        return (
-            AccountWindow(
-                self.account, kind, "day", self.day_limit, self.day_spent, self.day_held, self.day_starts_at,
-                self.day_ends_at, self.enforcement,
-            ),
-            AccountWindow(
-                self.account, kind, "month", self.month_limit, self.month_spent, self.month_held,
-                self.month_starts_at, self.month_ends_at, self.enforcement,
-            ),
-        )  # fmt: skip
 
 
 class HoldRow(msgspec.Struct, frozen=True, array_like=True):
@@ -100,21 +67,27 @@ class HoldAnswer(msgspec.Struct, frozen=True, array_like=True):
     blocked_window: Window | None
     unknown: str | None
     hold: HoldRow | None
+    meters: tuple[str, ...] | None = None
 
     def outcome(self, request: HoldRequest, counters: Counters) -> HoldOutcome:
         """The outcome for `request`, with the windows of its path."""
         blocked = None
         if self.blocked_account is not None and self.blocked_window is not None:
             blocked = Blocked(self.blocked_account, self.blocked_window)
+            if METER in self.blocked_account:
+                account, unit = meter_of(self.blocked_account)
+                blocked = Blocked(account, self.blocked_window, unit)
         windows: list[AccountWindow] = []
         for account in self.path or ():
-            windows += counters[account]
+            windows += counters.accounts[account]
+        quotas = [window for meter in self.meters or () for window in counters.quotas[meter]]
         return HoldOutcome(
             status=self.status,
             hold=None if self.hold is None else self.hold.hold(request.org, request.request_id, request.attribution),
             blocked=blocked,
             windows=tuple(windows),
             unknown=self.unknown,
+            quotas=tuple(quotas),
         )
 
 
@@ -130,7 +103,7 @@ class HeldAnswer(msgspec.Struct, frozen=True):
         """The outcome for `request`, with the windows of its path."""
         windows: list[AccountWindow] = []
         for account in self.path:
-            windows += counters[account]
+            windows += counters.accounts[account]
         hold = Hold(
             id=hold_id.encode(request.org, request.request_id),
             org=request.org,
@@ -155,27 +128,6 @@ class Held(msgspec.Struct, frozen=True):
     amounts: list[tuple[int, ...]]
 
 
-class CounterColumns(msgspec.Struct, frozen=True):
-    """Accounts with both their windows, column by column."""
-
-    account: list[str]
-    enforcement: list[Enforcement]
-    day_limit: list[int | None]
-    day_spent: list[int]
-    day_held: list[int]
-    day_starts_at: list[datetime]
-    day_ends_at: list[datetime]
-    month_limit: list[int | None]
-    month_spent: list[int]
-    month_held: list[int]
-    month_starts_at: list[datetime]
-    month_ends_at: list[datetime]
-
-    def rows(self) -> Iterator[CounterRow]:
-        """The same, account by account."""
-        return map(CounterRow, *msgspec.structs.astuple(self))
-
-
 class HoldAnswers(msgspec.Struct, frozen=True):
     """The answer to a batch: `held` and `counters` where all were held now, else `answers` and `windows`.
 
@@ -192,9 +144,9 @@ class HoldAnswers(msgspec.Struct, frozen=True):
         if self.held is not None and self.counters is not None:
             at = self.held.at
             held = [HeldAnswer(*pair, at) for pair in zip(self.held.paths, self.held.amounts, strict=True)]
-            return held, {row.account: row.windows() for row in self.counters.rows()}
+            return held, Counters({row.account: row.windows() for row in self.counters.rows()}, {})
         found = {(answer.org, answer.request_id): answer for answer in self.answers}
-        return [found[key] for key in keys], {row.account: row.windows() for row in self.windows}
+        return [found[key] for key in keys], Counters.of(self.windows)
 
 
 class ChargeRow(msgspec.Struct, frozen=True):
@@ -266,8 +218,3 @@ def decoded(decoder: msgspec.json.Decoder[T], text: bytes | None) -> T:
     """What a function that never answers null has answered."""
     assert text is not None  # noqa: S101  # the function's contract
     return decoder.decode(text)
-
-
-def windows_of(counters: Sequence[CounterRow]) -> tuple[AccountWindow, ...]:
-    """Day and month of each account, in order."""
-    return tuple(window for counter in counters for window in counter.windows())

@@ -1,4 +1,5 @@
--- Where an account and every ancestor stand, leaf first; null for an account that is not registered: a look.
+-- Where an account and every ancestor stand, leaf first, and then the meters of its quotas; null for an account that is
+-- not registered: a look.
 create or replace function sark.account_status_v1(p_org text, p_account text, p_now timestamptz default null)
 returns json language sql stable as $$
   select json_agg(json_build_array(
@@ -7,7 +8,7 @@ returns json language sql stable as $$
   ) order by w.ordinal)
   from sark.accounts a
   cross join lateral sark.windows_v1(
-    array_fill(a.org, array[cardinality(a.path)]), a.path, coalesce(p_now, clock_timestamp())
+    array_fill(a.org, array[cardinality(a.path || a.meters)]), a.path || a.meters, coalesce(p_now, clock_timestamp())
   ) w
   where a.org = p_org and a.account = p_account
 $$;

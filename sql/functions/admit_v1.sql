@@ -2,7 +2,7 @@
 --
 -- The caller holds the locks of the counters, given in p_orgs and p_accounts. Answers what the admitted holds need
 -- of each, and for each hold that does not fit its key and the first window it does not fit into: leaf first, day
--- before month. A hold of nothing always fits.
+-- before month; then the meters of its quotas, in the same order. A hold of nothing always fits.
 create or replace function sark.admit_v1(
   p_requests jsonb, p_orgs text[], p_accounts text[],
   out needs bigint[], out keys text[], out accounts text[], out windows text[]
@@ -32,13 +32,13 @@ begin
 
   <<each_hold>>
   for v_hold in
-    select h.org, h.request_id, h.path, h.amounts, s.slots
+    select h.org, h.request_id, h.path || h.meters as path, h.amounts || h.meter_amounts as amounts, s.slots
     from rows from (jsonb_to_recordset(p_requests) as (org text, request_id text))
       with ordinality r(org, request_id, ordinal)
     join sark.holds h on h.org = r.org and h.request_id = r.request_id and h.asked = 1
     cross join lateral (
       select array_agg(array_position(p_accounts, p.account) order by p.level) as slots
-      from unnest(h.path) with ordinality p(account, level)
+      from unnest(h.path || h.meters) with ordinality p(account, level)
     ) s
     order by r.ordinal
   loop

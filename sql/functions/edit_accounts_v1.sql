@@ -24,13 +24,18 @@ begin
   where a.account = a.org and a.org in (select r.org from jsonb_to_recordset(p_edits) r(org text))
   order by a.org for no key update;
   perform from sark.counters c
-  where (c.org, c.account) in (select r.org, r.account from jsonb_to_recordset(p_edits) r(org text, account text))
+  where (c.org, c.account) in (
+    select r.org, n.name from jsonb_to_recordset(p_edits) r(org text, account text)
+    cross join lateral (values (r.account), (r.account || E'\x1ftokens'), (r.account || E'\x1fcalls')) n(name)
+  )
   order by c.org, c.account desc for no key update;
 
   select array_agg(r.account order by r.account) into v_outdated
   from jsonb_to_recordset(p_edits) r(org text, account text, checked boolean, before jsonb)
   where r.checked
-    and nullif(r.before, 'null') is distinct from sark.account_json_v1(r.org, r.account)::jsonb;
+    -- A service that knows nothing of quotas states none, which is as good as null.
+    and jsonb_strip_nulls(nullif(r.before, 'null'))
+      is distinct from jsonb_strip_nulls(sark.account_json_v1(r.org, r.account)::jsonb);
   if v_outdated is not null then
     return json_build_array('outdated', v_outdated);
   end if;

@@ -2,7 +2,8 @@
 --
 -- The request may have run. The leaf-most account of the path with an on_expiry of its own says what happens; without
 -- one, the hold is charged if any account of the path is hard, else released. A charge books the hold's largest
--- amount at every level, as an estimate that a late settlement takes back. Rows locked by others are left for later.
+-- amount at every level, as an estimate that a late settlement takes back; quotas count one call and the tokens held.
+-- Rows locked by others are left for later.
 create or replace function sark.expire_v1(p_rows_max integer, p_now timestamptz default null) returns integer
 language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -12,13 +13,18 @@ declare
   v_orgs text[];
   v_requests text[];
   v_spent bigint[];           -- null: released
+  v_tokens bigint[];          -- null: no quota counts them
+  v_booked bigint[];          -- v_spent, with 0 for what is released
+  v_metered boolean;          -- a quota counts some of the holds
 begin
   select array_agg(d.org), array_agg(d.request_id), array_agg(case when o.on_expiry = 'charge' then (
     select max(a) from unnest(d.amounts) a
-  ) end)
-  into v_orgs, v_requests, v_spent
+  ) end), array_agg(case when o.on_expiry = 'charge' and d.meters is not null
+    then sark.held_tokens_v1(d.meters, d.meter_amounts)
+  end), bool_or(d.meters is not null)
+  into v_orgs, v_requests, v_spent, v_tokens, v_metered
   from (
-    select h.org, h.request_id, h.path, h.amounts from sark.holds h
+    select h.org, h.request_id, h.path, h.amounts, h.meters, h.meter_amounts from sark.holds h
     where h.state = 'held' and h.expires_at <= v_at
     order by h.expires_at limit p_rows_max for no key update skip locked
   ) d
@@ -28,12 +34,17 @@ begin
     return 0;
   end if;
 
-  perform sark.move_v1(v_orgs, v_requests, (select array_agg(coalesce(s, 0) order by o) from unnest(v_spent) with ordinality u(s, o)),
-    array_fill(true, array[cardinality(v_orgs)]));
+  v_booked := array(select coalesce(s, 0) from unnest(v_spent) with ordinality u(s, o) order by o);
+  if v_metered then
+    perform sark.move_v2(v_orgs, v_requests, v_booked, array_fill(true, array[cardinality(v_orgs)]), v_tokens,
+      array(select (s is not null)::integer::bigint from unnest(v_spent) with ordinality u(s, o) order by o));
+  else
+    perform sark.move_v1(v_orgs, v_requests, v_booked, array_fill(true, array[cardinality(v_orgs)]));
+  end if;
 
   with expiring as materialized (
-    select h.*, k.spent, (h.charged_at at time zone c.timezone)::date as booked_on
-    from unnest(v_orgs, v_requests, v_spent) k(org, request_id, spent)
+    select h.*, k.spent, k.tokens, (h.charged_at at time zone c.timezone)::date as booked_on
+    from unnest(v_orgs, v_requests, v_spent, v_tokens) k(org, request_id, spent, tokens)
     join sark.holds h on h.org = k.org and h.request_id = k.request_id
     join sark.counters c on c.org = h.org and c.account = h.org
   ), booked as (
@@ -49,7 +60,7 @@ begin
     from expiring e where e.spent is not null
   )
   update sark.holds h set
-    state = 'expired', booked = coalesce(e.spent, 0), expiry_booked = e.spent is not null,
+    state = 'expired', booked = coalesce(e.spent, 0), expiry_booked = e.spent is not null, booked_tokens = e.tokens,
     budget_day = case when e.spent is not null then e.booked_on end, ended_at = v_at
   from expiring e
   where h.org = e.org and h.request_id = e.request_id;

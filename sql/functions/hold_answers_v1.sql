@@ -16,7 +16,7 @@ begin
     from jsonb_to_recordset(p_requests) r(org text, principal_id text, request_id text, fingerprint text)
   ), answered as materialized (
     select
-      r.org, r.request_id, r.blocked, coalesce(h.path, a.path) as path,
+      r.org, r.request_id, r.blocked, coalesce(h.path, a.path) as path, coalesce(h.meters, a.meters) as meters,
       case
         -- First: where the account was missing, asked = 1 may be a hold that another has taken only just now.
         when h.fingerprint <> decode(r.fingerprint, 'base64') then 'conflict'
@@ -38,12 +38,13 @@ begin
     left join sark.holds h on h.org = r.org and h.request_id = r.request_id
     left join sark.accounts a on h.asked is null and a.org = r.org and a.account = r.leaf
   ), touched as (
-    select distinct w.org, p.account from answered w cross join lateral unnest(w.path) p(account)
+    select distinct w.org, p.account from answered w cross join lateral unnest(w.path || w.meters) p(account)
   )
   select
     (
       select json_agg(json_build_array(
-        w.org, w.request_id, w.status, w.path, p_blocked_accounts[w.blocked], p_blocked_windows[w.blocked], w.unknown, w.hold
+        w.org, w.request_id, w.status, w.path, p_blocked_accounts[w.blocked], p_blocked_windows[w.blocked], w.unknown,
+        w.hold, w.meters
       )) from answered w
     ),
     (select array_agg(t.org) from touched t), (select array_agg(t.account) from touched t)

@@ -5,14 +5,14 @@
 --   {"held": {"at": …, "paths": [path, …], "amounts": [[amount at each level, …], …]},
 --    "counters": {"account": [account, …], "enforcement": […], "day_limit": […], …}}
 -- with paths and amounts in the order of the requests, and counters by column, which is much less work for both sides;
--- else, in any order,
+-- else, in any order, and with the meters of quotas among the windows,
 --   {"windows": [[account, enforcement, day_limit, day_spent, day_held, day_starts_at, day_ends_at, month …], …],
---    "answers": [[org, request_id, status, path, blocked_account, blocked_window, unknown, hold], …]}
+--    "answers": [[org, request_id, status, path, blocked_account, blocked_window, unknown, hold, meters], …]}
 --
 -- Locks, in this order: hold rows by (org, request_id); counters by (org, account descending). The second is leaf
 -- before org, and unlike depth it is an order that moving an account does not change.
 --
--- All new and all fitting is the common case: two statements. Whatever else there is goes through hold_slowly_v2.
+-- All new, all fitting and no quota is the common case: two statements. All else goes through hold_slowly_v2.
 create or replace function sark.hold_batch_v2(
   p_requests jsonb, p_create_orgs boolean, p_now timestamptz default null
 ) returns json language plpgsql
@@ -24,7 +24,7 @@ declare
   v_opened boolean := false;    -- whether missing accounts have been seen to
   v_entered text[];             -- org and request_id of the new holds
   v_met bigint;                 -- how many requests have a hold now, be it new or not
-  v_held json;                  -- the answer to the new holds, as if all fitted
+  v_held json;                  -- the answer to the new holds, as if all fitted; null where a quota counts any of them
   v_answer json;
   v_updated bigint;
   v_in_window boolean;
@@ -46,7 +46,7 @@ begin
   end if;
   loop
     with asked as materialized (
-      select r.*, a.path
+      select r.*, a.path, a.meters
       from rows from (jsonb_to_recordset(p_requests) as (
         org text, principal_id text, request_id text, fingerprint text, expected_nanousd bigint, upper_nanousd bigint,
         ttl_s integer, direct boolean, attribution jsonb
@@ -59,7 +59,7 @@ begin
       from (
         select r.org, p.account, sum(case when r.direct then 0 else r.upper end)::bigint as upper,
           sum(case when r.direct then 0 else r.expected end)::bigint as expected
-        from asked r cross join lateral unnest(r.path) p(account)
+        from asked r cross join lateral unnest(r.path || r.meters) p(account)
         group by r.org, p.account
       ) k
       join sark.counters c on c.org = k.org and c.account = k.account
@@ -73,15 +73,19 @@ begin
           select case when p.account = any ((select l.accounts from lax l)::text[]) then r.expected else r.upper end
           from unnest(r.path) p(account)
         )
-      end as amounts
+      end as amounts,
+      case when r.meters is not null
+        then sark.meter_amounts_v1(r.org, r.meters, p_requests -> (r.ordinal - 1)::integer)
+      end as meter_amounts
       from asked r
     ), entered as (
       insert into sark.holds as h (
-        org, request_id, path, amounts, expected, fingerprint, attribution, charged_at, expires_at, direct
+        org, request_id, path, amounts, expected, fingerprint, attribution, charged_at, expires_at, direct,
+        meters, meter_amounts
       )
       select
         p.org, p.request_id, p.path, p.amounts, p.expected, decode(p.fingerprint, 'base64'), p.attribution, v_at,
-        v_at + make_interval(secs => p.ttl_s), coalesce(p.direct, false)
+        v_at + make_interval(secs => p.ttl_s), coalesce(p.direct, false), p.meters, p.meter_amounts
       from placed p
       where v_opened or (select count(*) from placed) = v_size
       order by p.org collate "C", p.request_id collate "C"
@@ -101,8 +105,9 @@ begin
         and (c.month_limit is null or k.need <= c.month_limit + c.month_extra - c.month_spent - c.month_held))),
       (select count(*) from entered),
       (select array_agg(e.org || E'\n' || e.request_id) from entered e where e.asked = 1),
-      (select json_build_object('at', v_at, 'paths', json_agg(p.path order by p.ordinal),
-        'amounts', json_agg(p.amounts order by p.ordinal)) from placed p)
+      (select case when count(p.meters) = 0 then json_build_object('at', v_at,
+        'paths', json_agg(p.path order by p.ordinal), 'amounts', json_agg(p.amounts order by p.ordinal)) end
+        from placed p)
     into v_orgs, v_accounts, v_needs, v_rows, v_in_window, v_fits, v_met, v_entered, v_held
     from needed k
     cross join lateral (
@@ -113,7 +118,7 @@ begin
     v_opened := true;
   end loop;
 
-  if v_orgs is null or not v_in_window or not v_fits then
+  if v_orgs is null or not v_in_window or not v_fits or v_held is null then
     return sark.hold_slowly_v2(p_requests, v_entered, v_orgs, v_accounts, p_now);
   end if;
 

@@ -1,5 +1,5 @@
--- What hold_batch_v2 leaves to do when not every request is new, in its window and fitting: roll windows, serve the
--- requests in order of arrival, answer the repeated and the unknown ones.
+-- What hold_batch_v2 leaves to do when not every request is new, in its window, fitting and without quotas: roll
+-- windows, serve the requests in order of arrival, answer the repeated and the unknown ones.
 --
 -- p_entered are the org and request_id of the new holds, null for none. The counters they need are locked and given in
 -- p_orgs and p_accounts; or p_orgs is null, and they are locked here.
@@ -27,7 +27,7 @@ begin
         select h.org, p.account
         from unnest(p_entered) e(key)
         join sark.holds h on h.org = split_part(e.key, E'\n', 1) and h.request_id = split_part(e.key, E'\n', 2)
-        cross join lateral unnest(h.path) p(account)
+        cross join lateral unnest(h.path || h.meters) p(account)
         group by h.org, p.account
         order by h.org collate "C", p.account collate "C" desc
       ) k

@@ -1,5 +1,7 @@
 -- Let go of what holds have set aside, and book what they cost, at every level and in the window each was taken in.
 --
+-- Budgets only: quotas stay as they are, sark.move_v2 moves both.
+--
 -- The caller holds the locks of these hold rows, and has changed neither path nor amounts. p_spent is added to what is
 -- spent; p_held says whether the hold's amounts are still set aside. The same counter may be met by many holds: amounts
 -- are summed first, so that each row is updated once.
@@ -31,7 +33,7 @@ begin
   ) c;
 
   if v_past then
-    perform sark.move_past_v1(p_org, p_request, p_spent, p_held);
+    perform sark.move_past_v2(p_org, p_request, p_spent, p_held, null, null);
     return;
   end if;
   update sark.counters c set

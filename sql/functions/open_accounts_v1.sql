@@ -46,8 +46,9 @@ begin
     )
     order by r.org, r.principal_id, r.ordinal
   ), opened as (
-    insert into sark.accounts (org, account, parent, path)
-    select distinct m.org, m.team, m.org, array[m.team, m.org] from missing m
+    insert into sark.accounts (org, account, parent, path, meters)
+    select distinct m.org, m.team, m.org, array[m.team, m.org], o.meters
+    from missing m join sark.accounts o on o.org = m.org and o.account = m.org
     where m.team is not null
       and not exists (select from sark.accounts t where t.org = m.org and t.account = m.team)
     order by m.org, m.team
@@ -72,8 +73,8 @@ begin
     where r.org = any (v_orgs)
     order by r.org, r.principal_id, r.ordinal
   ), opened as (
-    insert into sark.accounts (org, account, parent, path)
-    select m.org, m.account, m.parent, m.account || p.path
+    insert into sark.accounts (org, account, parent, path, meters)
+    select m.org, m.account, m.parent, m.account || p.path, p.meters
     from missing m join sark.accounts p on p.org = m.org and p.account = m.parent
     order by m.org, m.account
     on conflict do nothing returning org, account, parent

@@ -19,7 +19,8 @@ begin
   select * into s from jsonb_to_record(p_settings) r(
     name text, parent text, daily_limit_nanousd bigint, monthly_limit_nanousd bigint, timezone text, enforcement text,
     on_expiry text, unknown_principals text, default_daily_limit_nanousd bigint, default_monthly_limit_nanousd bigint,
-    default_enforcement text);
+    default_enforcement text, tokens_daily_limit bigint, tokens_monthly_limit bigint, calls_daily_limit bigint,
+    calls_monthly_limit bigint);
   -- Before anything is written, since an answer other than created or replaced must leave nothing behind. The zone an
   -- account or its parent has is known to be good; looking it up takes longer than all the rest.
   if s.timezone <> 'UTC'
@@ -40,7 +41,10 @@ begin
   select path into v_old_path from sark.accounts where org = p_org and account = s.name;
   v_found := found and not v_opened;
   if v_found then
-    select * into v_counter from sark.counters where org = p_org and account = s.name for no key update;
+    perform from sark.counters
+    where org = p_org and account = any (array[s.name || E'\x1ftokens', s.name || E'\x1fcalls', s.name])
+    order by account desc for no key update;
+    select * into v_counter from sark.counters where org = p_org and account = s.name;
   end if;
   v_at := coalesce(p_now, clock_timestamp());
 
@@ -92,5 +96,6 @@ begin
     perform sark.edit_counter_v1(v_counter, s.enforcement, s.timezone, s.daily_limit_nanousd,
       s.monthly_limit_nanousd, v_at);
   end if;
+  perform sark.put_meters_v1(p_org, s.name, p_settings, v_found, v_old_path <> v_path, v_at);
   return json_build_array(case when v_found then 'replaced' else 'created' end, sark.account_json_v1(p_org, s.name));
 end $$;

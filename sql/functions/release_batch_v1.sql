@@ -12,9 +12,11 @@ declare
   v_orgs text[];
   v_requests text[];
   v_taken_back boolean[];
+  v_metered boolean;          -- a quota counts some of them
 begin
-  select array_agg(h.org), array_agg(h.request_id), array_agg(coalesce(r.only_if_asked_once, false))
-  into v_orgs, v_requests, v_taken_back
+  select array_agg(h.org), array_agg(h.request_id), array_agg(coalesce(r.only_if_asked_once, false)),
+    bool_or(h.meters is not null)
+  into v_orgs, v_requests, v_taken_back, v_metered
   from (
     select * from jsonb_to_recordset(p_releases) r(org text, request_id text, only_if_asked_once boolean)
     order by r.org collate "C", r.request_id collate "C"
@@ -25,8 +27,14 @@ begin
   where h.state = 'held' and (h.asked = 1 or r.only_if_asked_once is not true);
 
   if v_orgs is not null then
-    perform sark.move_v1(v_orgs, v_requests, array_fill(0::bigint, array[cardinality(v_orgs)]),
-      array_fill(true, array[cardinality(v_orgs)]));
+    if v_metered then
+      perform sark.move_v2(v_orgs, v_requests, array_fill(0::bigint, array[cardinality(v_orgs)]),
+        array_fill(true, array[cardinality(v_orgs)]), array_fill(0::bigint, array[cardinality(v_orgs)]),
+        array_fill(0::bigint, array[cardinality(v_orgs)]));
+    else
+      perform sark.move_v1(v_orgs, v_requests, array_fill(0::bigint, array[cardinality(v_orgs)]),
+        array_fill(true, array[cardinality(v_orgs)]));
+    end if;
     update sark.holds h set state = 'released', ended_at = coalesce(p_now, clock_timestamp())
     from unnest(v_orgs, v_requests, v_taken_back) k(org, request_id, taken_back)
     where h.org = k.org and h.request_id = k.request_id and not k.taken_back;

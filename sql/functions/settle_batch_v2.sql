@@ -6,6 +6,8 @@
 --
 -- What was billed is booked in full, above the hold too, and also when it comes late: after the hold was released,
 -- or had expired. An amount that was booked at the expiry is taken back by a reversal entry, never edited.
+--
+-- Quotas count one call, and the tokens that were billed; where the settlement tells none, those that were held.
 create or replace function sark.settle_batch_v2(p_settlements jsonb, p_now timestamptz default null) returns json
 language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -16,10 +18,11 @@ declare
   v_requests text[];
   v_spent bigint[];
   v_held boolean[];
+  v_metered boolean;          -- a quota counts some of them
 begin
   select array_agg(s.ordinal), array_agg(h.org), array_agg(h.request_id), array_agg(s.actual_nanousd - h.booked),
-    array_agg(h.state = 'held')
-  into v_ordinals, v_orgs, v_requests, v_spent, v_held
+    array_agg(h.state = 'held'), bool_or(h.meters is not null)
+  into v_ordinals, v_orgs, v_requests, v_spent, v_held, v_metered
   from (
     select * from rows from (jsonb_to_recordset(p_settlements) as (org text, request_id text, actual_nanousd bigint))
       with ordinality r(org, request_id, actual_nanousd, ordinal)
@@ -31,7 +34,11 @@ begin
   where h.state <> 'settled';
 
   if v_orgs is not null then
-    perform sark.move_v1(v_orgs, v_requests, v_spent, v_held);
+    if v_metered then
+      perform sark.settle_meters_v1(p_settlements, v_orgs, v_requests, v_spent, v_held);
+    else
+      perform sark.move_v1(v_orgs, v_requests, v_spent, v_held);
+    end if;
 
     with given as materialized (
       select * from rows from (jsonb_to_recordset(p_settlements) as (

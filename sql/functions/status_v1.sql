@@ -1,5 +1,6 @@
 -- Where a principal and every ancestor stand: a look. Answers [unknown, windows], windows as in hold_batch_v2 but
--- leaf first. For a principal that may be created when it first asks for money, the windows it would then have.
+-- leaf first, and then the meters of its quotas. For a principal that may be created when it first asks for money, the
+-- windows it would then have.
 create or replace function sark.status_v1(
   p_org text, p_principal text, p_team text, p_create_orgs boolean, p_now timestamptz default null
 ) returns json language plpgsql stable as $$
@@ -8,10 +9,11 @@ declare
   v_leaf constant text := p_org || '/principal/' || p_principal;
   v_team constant text := p_org || '/team/' || p_team;
   v_path text[];
+  v_meters text[];
   v_root sark.accounts;
   v_missing text[] := '{}';
 begin
-  select path into v_path from sark.accounts where org = p_org and account = v_leaf;
+  select path, meters into v_path, v_meters from sark.accounts where org = p_org and account = v_leaf;
   if not found then
     select * into v_root from sark.accounts where org = p_org and account = p_org;
     if not found and not p_create_orgs then
@@ -20,10 +22,12 @@ begin
       return json_build_array(v_leaf, '[]'::json);
     end if;
     v_missing := array[v_leaf];
-    select path into v_path from sark.accounts where org = p_org and account = coalesce(v_team, p_org);
+    select path, meters into v_path, v_meters from sark.accounts
+    where org = p_org and account = coalesce(v_team, p_org);
     if v_path is null then
       v_missing := v_missing || v_team;
       v_path := case when v_root.org is not null then array[p_org] else '{}' end;
+      v_meters := v_root.meters;
       v_missing := v_missing || case when v_root.org is null then p_org end;
     end if;
   end if;
@@ -47,7 +51,8 @@ begin
         w.account, w.enforcement, w.day_limit, w.day_spent, w.day_held, w.day_starts_at, w.day_ends_at,
         w.month_limit, w.month_spent, w.month_held, w.month_starts_at, w.month_ends_at
       )
-      from sark.windows_v1(array_fill(p_org, array[cardinality(v_path)]), v_path, v_at) w
+      from sark.windows_v1(
+        array_fill(p_org, array[cardinality(v_path || v_meters)]), v_path || v_meters, v_at) w
     ) w
   ));
 end $$;

@@ -2,7 +2,7 @@
 -- these orgs in one snapshot; one that names no orgs is asked once. What was dropped because it is old is left out.
 
 -- name: I1_admissions_within_limit
--- What a hard account admitted in its running windows stays within the limit enforced in them.
+-- What a hard account admitted in its running windows, in money and in quotas, stays within the limit enforced in them.
 with windows as (
   select c.org, c.account, w.period, w.starts_at, w.enforced
   from sark.counters c
@@ -13,14 +13,17 @@ with windows as (
 ), admitted as (
   select h.org, l.account, h.charged_at, case
     when h.state = 'held' or h.state = 'expired' and h.expiry_booked then l.amount
-    when h.state = 'settled' and (not h.late or h.expiry_booked)
-      then least(l.amount, coalesce(h.booked_least, h.booked))
-    else 0
+    when h.state <> 'settled' or h.late and not h.expiry_booked then 0
+    when l.level <= cardinality(h.path) then least(l.amount, coalesce(h.booked_least, h.booked))
+    when split_part(l.account, E'\x1f', 2) = 'calls' then l.amount
+    else least(l.amount, h.booked_tokens)
   end as amount
-  from sark.holds h cross join lateral unnest(h.path, h.amounts) l(account, amount)
+  from sark.holds h
+  cross join lateral unnest(h.path || h.meters, h.amounts || h.meter_amounts) with ordinality l(account, amount, level)
   where h.org = any (%(orgs)s) and h.charged_at >= (select min(starts_at) from windows)
 )
-select w.org, format('%%s: the %%s window admitted %%s of at most %%s', w.account, w.period, sum(a.amount), w.enforced)
+select w.org, format('%%s: the %%s window admitted %%s of at most %%s', translate(w.account, E'\x1f', ' '), w.period,
+  sum(a.amount), w.enforced)
 from windows w
 join admitted a on a.org = w.org and a.account = w.account and a.charged_at >= w.starts_at
 group by w.org, w.account, w.period, w.starts_at, w.enforced
@@ -30,7 +33,8 @@ having sum(a.amount) > w.enforced;
 -- What a window holds is the sum of the holds taken in it that have not ended, at each level.
 with held as (
   select h.org, l.account, h.charged_at, l.amount
-  from sark.holds h cross join lateral unnest(h.path, h.amounts) l(account, amount)
+  from sark.holds h
+  cross join lateral unnest(h.path || h.meters, h.amounts || h.meter_amounts) l(account, amount)
   where h.org = any (%(orgs)s) and h.state = 'held'
 ), windows as (
   select org, account, 'day' as period, day_starts_at as starts_at, day_ends_at as ends_at, day_held as held
@@ -41,7 +45,7 @@ with held as (
   select org, account, period, starts_at, ends_at, held from sark.period_history
 )
 select w.org, format('%%s: the %%s window from %%s holds %%s, its holds sum up to %%s',
-  w.account, w.period, w.starts_at, w.held, coalesce(sum(h.amount), 0))
+  translate(w.account, E'\x1f', ' '), w.period, w.starts_at, w.held, coalesce(sum(h.amount), 0))
 from windows w
 left join held h on h.org = w.org and h.account = w.account and h.charged_at >= w.starts_at and h.charged_at < w.ends_at
 where w.org = any (%(orgs)s)
@@ -49,10 +53,16 @@ group by w.org, w.account, w.period, w.starts_at, w.held
 having w.held <> coalesce(sum(h.amount), 0);
 
 -- name: I2_all_ancestors
--- The path of every hold leads from one account to the org, each level with its amount.
+-- The path of every hold leads from one account to the org, each level with its amount; so does each quota on it.
 select h.org, format('%%s: the path %%s does not lead to the org, or has not one amount a level', h.request_id, h.path)
 from sark.holds h
-where h.org = any (%(orgs)s) and (h.path[cardinality(h.path)] <> h.org or cardinality(h.path) <> cardinality(h.amounts));
+where h.org = any (%(orgs)s) and (h.path[cardinality(h.path)] <> h.org or cardinality(h.path) <> cardinality(h.amounts))
+union all
+select h.org, format('%%s: the quotas %%s are not of its path, or have not one amount each', h.request_id,
+  translate(h.meters::text, E'\x1f', ' '))
+from sark.holds h
+where h.org = any (%(orgs)s) and (cardinality(h.meters) is distinct from cardinality(h.meter_amounts)
+  or exists (select from unnest(h.meters) m(meter) where split_part(m.meter, E'\x1f', 1) <> all (h.path)));
 
 -- name: I3_ends_once
 -- A hold that was settled has one charge, one charged at expiry one expiry entry, any other none; re-ratings add pairs.
@@ -98,7 +108,7 @@ where h.booked is distinct from coalesce(t.actual, 0) or t.first_at <> h.charged
 
 -- name: I5_spent_is_charged
 -- What a window has spent is the sum of its charges, at each level.
-with windows as (  -- each account's as sorted arrays, so that a charge finds its own by bisection
+with windows as materialized (  -- each account's as sorted arrays, so that a charge finds its own by bisection
   select org, account, period, array_agg(starts_at order by starts_at) as starts_at,
     array_agg(spent order by starts_at) as spent
   from (
@@ -108,14 +118,22 @@ with windows as (  -- each account's as sorted arrays, so that a charge finds it
     union all
     select org, account, period, starts_at, spent from sark.period_history
   ) w
-  where org = any (%(orgs)s)
+  where org = any (%(orgs)s) and strpos(account, E'\x1f') = 0
   group by org, account, period
+), spans as materialized (  -- in which no window of the org begins or ends: all charges of a path count in the same ones
+  select w.org, s.starts_at, lead(s.starts_at, 1, 'infinity') over (partition by w.org order by s.starts_at) as ends_at
+  from windows w cross join lateral unnest(w.starts_at) s(starts_at)
+  group by w.org, s.starts_at
 ), charged as (
-  select t.org, l.account, w.period, width_bucket(t.time, w.starts_at) as slot, sum(t.actual_nanousd) as actual
-  from sark.cost_tracking t
-  cross join lateral unnest(t.path) l(account)
-  join windows w on w.org = t.org and w.account = l.account
-  where t.org = any (%(orgs)s)
+  select p.org, l.account, w.period, width_bucket(p.starts_at, w.starts_at) as slot, sum(k.actual) as actual
+  from spans p
+  cross join lateral (
+    select t.path, sum(t.actual_nanousd) as actual from sark.cost_tracking t
+    where t.org = p.org and t.time >= p.starts_at and t.time < p.ends_at
+    group by t.path
+  ) k
+  cross join lateral unnest(k.path) l(account)
+  join windows w on w.org = p.org and w.account = l.account
   group by 1, 2, 3, 4
 )
 select w.org, format('%%s: the %%s window from %%s has spent %%s, its charges sum up to %%s',
@@ -124,6 +142,42 @@ from windows w
 cross join lateral unnest(w.starts_at, w.spent) with ordinality s(starts_at, spent, slot)
 left join charged c on c.org = w.org and c.account = w.account and c.period = w.period and c.slot = s.slot
 where s.spent <> coalesce(c.actual, 0) and s.starts_at >= (select charges_kept_from from sark.storage);
+
+-- name: I5_used_is_charged
+-- What a window has used of a quota is the calls, or the tokens, of the charges whose holds count in it. One that was
+-- taken back counts negative; one that tells no tokens counts those that its hold had set aside.
+with windows as (
+  select org, account, period, array_agg(starts_at order by starts_at) as starts_at,
+    array_agg(used order by starts_at) as used
+  from (
+    select org, account, 'day' as period, day_starts_at as starts_at, day_spent as used from sark.counters
+    union all
+    select org, account, 'month', month_starts_at, month_spent from sark.counters
+    union all
+    select org, account, period, starts_at, spent from sark.period_history
+  ) w
+  where org = any (%(orgs)s) and strpos(account, E'\x1f') > 0
+  group by org, account, period
+), charged as (
+  select t.org, m.account, w.period, width_bucket(t.time, w.starts_at) as slot, sum(
+    case t.kind when 'reversal' then -1 else 1 end * case split_part(m.account, E'\x1f', 2)
+      when 'calls' then 1
+      else coalesce(sark.billed_tokens_v1(t.tokens), sark.held_tokens_v1(h.meters, h.meter_amounts))
+    end
+  ) as used
+  from sark.holds h
+  join sark.cost_tracking t on t.org = h.org and t.request_id = h.request_id and t.time = h.charged_at
+  cross join lateral unnest(h.meters) m(account)
+  join windows w on w.org = h.org and w.account = m.account
+  where h.org = any (%(orgs)s) and h.meters is not null
+  group by 1, 2, 3, 4
+)
+select w.org, format('%%s: the %%s window from %%s has used %%s, its charges sum up to %%s',
+  translate(w.account, E'\x1f', ' '), w.period, s.starts_at, s.used, coalesce(c.used, 0))
+from windows w
+cross join lateral unnest(w.starts_at, w.used) with ordinality s(starts_at, used, slot)
+left join charged c on c.org = w.org and c.account = w.account and c.period = w.period and c.slot = s.slot
+where s.used <> coalesce(c.used, 0) and s.starts_at >= (select charges_kept_from from sark.storage);
 
 -- name: I5_summed_is_charged
 -- Every line of the daily summaries is the sum of the charges behind their mark; a tag's values count together.
@@ -190,7 +244,7 @@ where table_schema = 'sark'
 
 -- name: I7_one_window
 -- The windows of an account never overlap, and each hold, charged or not, lies in a day and a month of its whole path.
-with windows as (
+with windows as materialized (
   select org, account, period, array_agg(starts_at order by starts_at) as starts_at,
     array_agg(ends_at order by starts_at) as ends_at
   from (
@@ -202,19 +256,31 @@ with windows as (
   ) w
   where org = any (%(orgs)s)
   group by org, account, period
+), starts as materialized (
+  select w.org, array_agg(distinct s.starts_at order by s.starts_at) as starts_at
+  from windows w cross join lateral unnest(w.starts_at) s(starts_at)
+  group by w.org
+), taken as materialized (  -- no window of the org begins between two starts: of a path, the first and last hold tell all
+  select h.org, h.path || h.meters as path, width_bucket(h.charged_at, s.starts_at) as span,
+    min(h.charged_at) as first_at, max(h.charged_at) as last_at
+  from sark.holds h
+  left join starts s on s.org = h.org
+  where h.org = any (%(orgs)s)
+  group by 1, 2, 3
 )
-select w.org, format('%%s: the %%s window from %%s begins before the one before it ends', w.account, w.period, s.starts_at)
+select w.org, format('%%s: the %%s window from %%s begins before the one before it ends',
+  translate(w.account, E'\x1f', ' '), w.period, s.starts_at)
 from windows w
 cross join lateral unnest(w.starts_at[2:], w.ends_at) s(starts_at, last_ends_at)
 where s.starts_at < s.last_ends_at
 union all
-select h.org, format('%%s: taken at %%s, in no %%s window of %%s', h.request_id, h.charged_at, p.period, l.account)
-from sark.holds h
-cross join lateral unnest(h.path) l(account)
+select t.org, format('%%s: a hold taken at %%s is in no %%s window of it', translate(l.account, E'\x1f', ' '), t.last_at,
+  p.period)
+from taken t
+cross join lateral unnest(t.path) l(account)
 cross join (values ('day'), ('month')) p(period)
-left join windows w on w.org = h.org and w.account = l.account and w.period = p.period
-where h.org = any (%(orgs)s)
-  and coalesce(h.charged_at >= w.ends_at[nullif(width_bucket(h.charged_at, w.starts_at), 0)], true);
+left join windows w on w.org = t.org and w.account = l.account and w.period = p.period
+where coalesce(t.last_at >= w.ends_at[nullif(width_bucket(t.first_at, w.starts_at), 0)], true);
 
 -- name: I9_never_edited
 -- Each reversal takes back exactly one entry: of an expiry, or the one that a re-rating replaces.

@@ -21,7 +21,19 @@ BLOCKED = {
     "needed_usd": 0.8,
     "resets_at": "2026-01-02T00:00:00Z",
     "fits": {"max_tokens": 150},
+    "unit": "usd",
+    "limit": None,
+    "remaining": None,
+    "needed": None,
 }
+BLOCKED_BY_QUOTA = BLOCKED | {
+    "limit_usd": None, "remaining_usd": None, "needed_usd": 0, "fits": None, "unit": "tokens", "limit": 100,
+    "remaining": 7, "needed": 50,
+}  # fmt: skip
+QUOTA = {
+    "account": "acme", "kind": "org", "unit": "calls", "window": "day", "limit": 10, "used": 3, "held": 1,
+    "remaining": 6, "percent_used": 40, "resets_at": "2026-01-02T00:00:00Z", "enforcement": "hard",
+}  # fmt: skip
 
 INFORMATIVE = {
     "estimate.notes": "words for people",
@@ -139,11 +151,24 @@ def test_no_single_fault_allows(opa: RunningOpa, service: Script) -> None:
     assert wrong == []
 
 
-def test_no_fault_in_what_blocks_allows(opa: RunningOpa, service: Script) -> None:
-    """An answer that blocks stays a denial, however its reason is broken."""
-    for path, kind, value in _mutations(BLOCKED):
+def test_no_fault_in_a_quota_allows(opa: RunningOpa, service: Script) -> None:
+    """Another value of the same type is another quota; a quota with anything less is none."""
+    for (field,), kind, value in _mutations(QUOTA):
         body = facts()
-        body["budget"] |= {"status": "exceeded", "hold": None, "blocked_by": copy.deepcopy(BLOCKED)}
+        body["budget"]["quotas"] = [QUOTA | {field: value}]
+        if kind == "deleted":
+            del body["budget"]["quotas"][0][field]
+        service.facts(body)
+        harmless = kind != "deleted" and field != "unit" and _same_type(QUOTA[str(field)], value)
+        assert opa.decide(question())["allow"] is harmless, (field, kind)
+
+
+@pytest.mark.parametrize("blocked", [BLOCKED, BLOCKED_BY_QUOTA], ids=["budget", "quota"])
+def test_no_fault_in_what_blocks_allows(opa: RunningOpa, service: Script, blocked: dict[str, Any]) -> None:
+    """An answer that blocks stays a denial, however its reason is broken."""
+    for path, kind, value in _mutations(blocked):
+        body = facts()
+        body["budget"] |= {"status": "exceeded", "hold": None, "blocked_by": copy.deepcopy(blocked)}
         parent: Any = body["budget"]["blocked_by"]
         for key in path[:-1]:
             parent = parent[key]

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from fixtures.database import Clock, hold_request, org, settlement
-from fixtures.ledger_model import PERIODS, Model
+from fixtures.ledger_model import PERIODS, Model, in_force
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -39,6 +39,19 @@ ttls = st.sampled_from([0, 30, 7_200])
 limits = st.one_of(st.none(), st.integers(0, 150))
 fingerprints = st.sampled_from([b"one", b"one", b"one", b"two"])
 enforcements = st.sampled_from(["hard", "hard", "soft", "warn", "shadow"])
+quotas = st.fixed_dictionaries(
+    {},
+    optional={
+        "tokens_daily_limit": st.integers(0, 150),
+        "tokens_monthly_limit": st.integers(0, 150),
+        "calls_daily_limit": st.integers(0, 4),
+        "calls_monthly_limit": st.integers(0, 6),
+    },
+)
+counts = st.integers(0, 40)
+told_tokens = st.sampled_from(
+    [{}, {"input_tokens": 7}, {"input_tokens": 30, "output_tokens": 12, "cache_read_tokens": 9}]
+)
 on_expiries = st.sampled_from([None, "charge", "release"])
 zones = st.sampled_from(ZONES)
 below = st.sampled_from(["acme/team/a", "acme/team/b", "acme/principal/p0", "acme/principal/p1"])
@@ -92,41 +105,44 @@ class LedgerMachine(RuleBasedStateMachine):
             org(daily_limit_nanousd=daily, default_daily_limit_nanousd=default_daily, default_enforcement=enforcement)
         )
 
-    @rule(daily=limits, monthly=limits, zone=zones, enforcement=enforcements, on_expiry=on_expiries, default=limits)
-    def put_org(self, *, daily, monthly, zone, enforcement, on_expiry, default):
+    @rule(
+        daily=limits, monthly=limits, zone=zones, enforcement=enforcements, on_expiry=on_expiries, default=limits,
+        counted=quotas,
+    )  # fmt: skip
+    def put_org(self, *, daily, monthly, zone, enforcement, on_expiry, default, counted):
         """New settings for the org."""
         self.put(
             org(
                 daily_limit_nanousd=daily, monthly_limit_nanousd=monthly, timezone=zone, enforcement=enforcement,
-                on_expiry=on_expiry, default_monthly_limit_nanousd=default,
+                on_expiry=on_expiry, default_monthly_limit_nanousd=default, **counted,
             )
         )  # fmt: skip
 
     @rule(
         name=below, parent=above, daily=limits, monthly=limits, zone=zones, enforcement=enforcements,
-        on_expiry=on_expiries,
+        on_expiry=on_expiries, counted=quotas,
     )  # fmt: skip
-    def put_below(self, *, name, parent, daily, monthly, zone, enforcement, on_expiry):
+    def put_below(self, *, name, parent, daily, monthly, zone, enforcement, on_expiry, counted):
         """New settings for a team or principal, which may move it."""
         if parent in self.model.accounts:
-            self.put(Account(name, parent, daily, monthly, zone, enforcement, on_expiry))
+            self.put(Account(name, parent, daily, monthly, zone, enforcement, on_expiry, **counted))
 
     @rule(
         request_id=request_ids, principal=principals, team=teams, expected=amounts, more=amounts, ttl_s=ttls,
-        fingerprint=fingerprints,
+        fingerprint=fingerprints, tokens=counts, more_tokens=counts,
     )  # fmt: skip
-    def hold(self, *, request_id, principal, team, expected, more, ttl_s, fingerprint):
+    def hold(self, *, request_id, principal, team, expected, more, ttl_s, fingerprint, tokens, more_tokens):
         """Ask for money."""
         request = hold_request(
             request_id, expected + more, expected=expected, principal_id=principal, team=team, ttl_s=ttl_s,
-            fingerprint=fingerprint, org=self.org,
+            fingerprint=fingerprint, org=self.org, expected_tokens=tokens, upper_tokens=tokens + more_tokens,
         )  # fmt: skip
         told = self.model.hold(request, self.clock.at)
         outcome = self.word(self.ledger.hold(request))
         blocked = outcome.blocked
         assert (
             outcome.status,
-            blocked and self.of_model(blocked.account),
+            blocked and " ".join(filter(None, (self.of_model(blocked.account), blocked.unit))),
             blocked and blocked.window,
         ) == told
         if outcome.hold is not None:
@@ -141,17 +157,17 @@ class LedgerMachine(RuleBasedStateMachine):
             known.booked if known.state == "settled" else None,
         )  # fmt: skip
 
-    @rule(request_id=request_ids, actual=amounts)
-    def settle(self, request_id, actual):
+    @rule(request_id=request_ids, actual=amounts, tokens=told_tokens)
+    def settle(self, request_id, actual, tokens):
         """End a hold with what was billed."""
-        ended = settlement(request_id, actual, org=self.org)
+        ended = settlement(request_id, actual, org=self.org, tokens=tokens)
         self.compare_charge(self.model.settle(ended), self.word(self.ledger.settle(ended)), request_id)
 
-    @rule(request_id=request_ids, principal=principals, amount=amounts, fingerprint=fingerprints)
-    def charge(self, request_id, principal, amount, fingerprint):
+    @rule(request_id=request_ids, principal=principals, amount=amounts, fingerprint=fingerprints, tokens=told_tokens)
+    def charge(self, *, request_id, principal, amount, fingerprint, tokens):
         """Book a cost without a hold; some request_ids are those of holds."""
         request = hold_request(request_id, amount, principal_id=principal, fingerprint=fingerprint, org=self.org)
-        ended = settlement(request_id, amount, org=self.org)
+        ended = settlement(request_id, amount, org=self.org, tokens=tokens)
         told = self.model.charge(request, ended, self.clock.at)
         self.compare_charge(told, self.word(self.ledger.charge(request, ended)), request_id)
 
@@ -197,7 +213,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def stand_where_the_model_does(self):
         """Every account stands where the model says, in both windows."""
         for name, account in self.model.accounts.items():
-            windows = self.runner.run(self.ledger.account_status(self.real(name)))[:2]
+            standing = self.runner.run(self.ledger.account_standing(self.real(name)))
+            self.compare_quotas(name, standing.quotas)
+            windows = standing.windows[:2]
             for window, period in zip(windows, PERIODS, strict=True):
                 seen = account.seen(period, self.clock.at)
                 assert (
@@ -207,6 +225,25 @@ class LedgerMachine(RuleBasedStateMachine):
                     period, account.limit(period), seen.spent, seen.held, seen.starts_at, seen.ends_at,
                     account.settings.enforcement,
                 )  # fmt: skip
+
+    def compare_quotas(self, name, found):
+        """The quotas of an account's whole path, as the ledger tells them, and as the model has them."""
+        expected = []
+        for meter in self.model.meters_of(self.model.path(name)):
+            counted = self.model.meters[meter]
+            assert in_force(counted)
+            for period in PERIODS:
+                if (limit := counted.limit(period)) is not None:
+                    seen = counted.seen(period, self.clock.at)
+                    where = (meter, period, counted.settings.enforcement)
+                    expected.append((*where, limit, seen.spent, seen.held, seen.starts_at, seen.ends_at))
+        assert [
+            (
+                f"{self.of_model(q.account)} {q.unit}", q.window, q.enforcement, q.limit, q.used, q.held, q.starts_at,
+                q.resets_at,
+            )
+            for q in found
+        ] == expected  # fmt: skip
 
 
 def _fields(account: Account) -> dict[str, Any]:

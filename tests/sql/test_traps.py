@@ -203,7 +203,8 @@ async def test_a_batch_of_one_is_planned_without_hashing(execute):
     """Each function a call waits for, and that takes arrays, tells the planner to find rows by key and by an index."""
     by_key = {
         "admit_v1", "enter_windows_v1", "expire_v1", "hold_answers_v1", "hold_batch_v2", "hold_slowly_v2",
-        "move_past_v1", "move_v1", "refresh_limits_v1", "release_batch_v1", "roll_v1", "settle_batch_v2",
+        "move_past_v2", "move_v1", "move_v2", "refresh_limits_v1", "release_batch_v1", "roll_v1", "settle_batch_v2",
+        "settle_meters_v1",
     }  # fmt: skip
     found = execute(
         "select proname, proconfig, prosrc from pg_proc"

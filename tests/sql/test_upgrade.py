@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from fixtures.database import hold_request, settlement
+from fixtures.database import hold_request, org, settlement
 from fixtures.tiers import fold_all
 
 from sark_opa import bundled
@@ -114,4 +114,53 @@ async def test_an_upgrade_keeps_every_row(earlier, tier, tier_url):
     await ledger.settle(settlement("new", 1))
     await ledger.close()
     assert await fold_all(earlier) == 1
+    assert await verify_url(tier_url) == []
+
+
+BEFORE_QUOTAS = 10
+OPEN = """
+insert into sark.accounts (org, account, parent, path, unknown_principals) values
+  ('acme', 'acme', null, '{acme}', 'create'),
+  ('acme', 'acme/principal/ada', 'acme', '{acme/principal/ada,acme}', 'deny');
+insert into sark.counters
+  (org, account, day_starts_at, day_ends_at, month_starts_at, month_ends_at, day_held, month_held)
+select org, account, date_trunc('day', now(), 'UTC'), date_trunc('day', now(), 'UTC') + interval '1 day',
+  date_trunc('month', now(), 'UTC'), date_trunc('month', now(), 'UTC') + interval '1 month', 30, 30 from sark.accounts;
+insert into sark.holds (org, request_id, path, amounts, expected, fingerprint, attribution, charged_at, expires_at)
+select 'acme', r, '{acme/principal/ada,acme}', array[10, 10], 10, 'x',
+  '{"principal_id": "ada", "resource_id": "r", "capability_id": "c"}', now(), now() + interval '1 hour'
+from unnest(array['settled', 'released', 'expired']) r;
+"""
+
+
+@pytest.fixture
+async def before_quotas(anyio_backend, tier_url, tmp_path, tier):
+    """A pool on a database of the version before quotas, with three open holds."""
+    sql = shutil.copytree(bundled.folder("sql"), tmp_path / "sql")
+    for file in [*(sql / "migrations").glob("*.sql"), *(sql / "functions").glob("*.sql")]:
+        if file.parent.name == "functions" or int(file.name[:4]) > BEFORE_QUOTAS:
+            file.unlink()
+    async with open_pool(tier_url, statement_timeout_ms=60_000) as pool:
+        await migrate(pool, sql, tier=tier)
+        async with pool.connection() as connection, connection.transaction():
+            await connection.execute(OPEN)
+        yield pool
+
+
+async def test_holds_of_before_end_in_no_quota(before_quotas, tier, tier_url):
+    """Holds that were open when quotas came end as they would have; what is held since then counts."""
+    await migrate(before_quotas, tier=tier)
+    assert await findings(before_quotas) == []
+    ledger = PostgresLedger(before_quotas)
+    await ledger.put_account(org(calls_daily_limit=1))
+    await ledger.settle(settlement("settled", 4))
+    await ledger.release("acme", "released")
+    await before_quotas.rows("update sark.holds set expires_at = now() where request_id = 'expired' returning 1")
+    assert await ledger.expire() == 1
+    statuses = [(await ledger.hold(hold_request(request_id, 1))).status for request_id in ("new", "newer")]
+    assert statuses == ["held", "blocked"]
+    standing = await ledger.account_standing("acme")
+    assert [(quota.used, quota.held) for quota in standing.quotas] == [(0, 1)]
+    assert standing.windows[0].spent_nanousd == 14
+    await ledger.close()
     assert await verify_url(tier_url) == []

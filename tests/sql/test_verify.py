@@ -15,6 +15,7 @@ pytestmark = pytest.mark.anyio
 # With triggers, foreign keys and all else that is checked row by row out of the way, as a hand that goes past the
 # functions would have it. The statements run one by one in one session.
 UNGUARDED = "set session_replication_role = replica"
+CALLS, TOKENS = "E'acme\\x1fcalls'", "E'acme\\x1ftokens'"
 LOST_AMOUNT = "alter table sark.holds drop constraint holds_amount_each_level"
 
 BROKEN = {
@@ -22,12 +23,15 @@ BROKEN = {
         # A hold of 10 that only a limit of 1000 let in, where 9 was the most.
         ("update sark.counters set day_limit_enforced = 9 where account = 'acme'", "the day window admitted"),
         ("update sark.counters set month_limit_enforced = 9 where account = 'acme'", "the month window admitted"),
+        (f"update sark.counters set month_limit_enforced = 1 where account = {CALLS}", "acme calls: the month window"),
+        (f"update sark.counters set day_limit_enforced = 1 where account = {TOKENS}", "acme tokens: the day window"),
     ],
     "I2_held_at_every_level": [
         ("update sark.counters set day_held = day_held + 1 where account = 'acme/team/ml'", "acme/team/ml: the day"),
         ("update sark.counters set month_held = 0 where account = 'acme'", "acme: the month window"),
         ("update sark.period_history set held = held + 1 where account = 'acme'", "acme: the day window"),
         ("delete from sark.holds where state = 'held'", "its holds sum up to 0"),
+        (f"update sark.counters set day_held = 0 where account = {TOKENS}", "acme tokens: the day window"),
     ],
     "I2_all_ancestors": [
         (
@@ -35,6 +39,8 @@ BROKEN = {
             "does not lead to the org",
         ),
         (f"{LOST_AMOUNT}; update sark.holds set amounts = amounts[:2] where state = 'held'", "one amount a level"),
+        ("update sark.holds set meter_amounts = meter_amounts[:1] where state = 'held'", "have not one amount each"),
+        (f"update sark.holds set meters[1] = 'x' || {CALLS} where state = 'held'", "are not of its path"),
     ],
     "I3_ends_once": [
         ("delete from sark.cost_tracking where kind = 'charge' and request_id = 'settled'", "settled: settled, with 0"),
@@ -57,6 +63,17 @@ BROKEN = {
         ("update sark.period_history set spent = spent + 1 where account = 'acme'", "acme: the day window"),
         ("update sark.cost_tracking set actual_nanousd = 8 where request_id = 'settled'", "its charges sum up to"),
     ],
+    "I5_used_is_charged": [
+        (f"update sark.counters set month_spent = 0 where account = {CALLS}", "acme calls: the month window"),
+        (f"update sark.counters set day_spent = day_spent + 1 where account = {TOKENS}", "acme tokens: the day window"),
+        (f"update sark.period_history set spent = 0 where account = {TOKENS}", "acme tokens: the day window"),
+        (
+            """update sark.cost_tracking set tokens = '{"input_tokens": 99}' where request_id = 'settled'""",
+            "acme tokens",
+        ),
+        ("delete from sark.cost_tracking where kind = 'reversal'", "acme calls: the month window"),
+        ("update sark.holds set meter_amounts = '{1, 99}' where request_id = 'expired'", "acme tokens: the day"),
+    ],
     "I6_integers": [
         ("alter table sark.period_history alter spent type numeric", "period_history.spent is numeric"),
         ("alter table sark.cost_tracking alter actual_nanousd type double precision", "is double precision"),
@@ -66,10 +83,11 @@ BROKEN = {
             "update sark.period_history set ends_at = ends_at + interval '1 hour' where period = 'day'",
             "begins before the one before it ends",
         ),
-        ("delete from sark.period_history where account = 'acme/team/ml'", "in no day window of acme/team/ml"),
+        ("delete from sark.period_history where account = 'acme/team/ml'", "acme/team/ml: a hold taken at 2024-"),
+        (f"delete from sark.period_history where account = {TOKENS}", "acme tokens: a hold taken at 2024-"),
         (
             "update sark.counters set month_starts_at = day_starts_at where account = 'acme'",
-            "in no month window of acme",
+            "is in no month window of it",
         ),
     ],
     "I5_summed_is_charged": [
@@ -107,18 +125,20 @@ BROKEN = {
 @pytest.fixture
 async def busy(timed, clock, pool):
     """Yesterday's and today's holds in all states, on three levels."""
-    await timed.put_account(org(daily_limit_nanousd=1_000, monthly_limit_nanousd=1_000))
+    quotas = {"tokens_daily_limit": 100, "calls_monthly_limit": 20}
+    await timed.put_account(org(daily_limit_nanousd=1_000, monthly_limit_nanousd=1_000, **quotas))
     await timed.put_account(Account("acme/team/ml", "acme", enforcement="soft"))
     tagged = Attribution("ada", "openai", "chat.completions", "openai", "gpt-4o", tags={"env": "prod"})
     for request_id in ("yesterday", "late", "settled"):
-        await timed.hold(hold_request(request_id, 10, team="ml", attribution=tagged))
+        tokens = {"expected_tokens": 5, "upper_tokens": 8}
+        await timed.hold(hold_request(request_id, 10, team="ml", attribution=tagged, **tokens))
     clock.move(hours=1)
     await timed.extend("acme", "settled", 100_000)
     assert await timed.expire() == 2
     clock.move(days=1)
     await timed.settle(settlement("late", 12))
     for request_id in ("held", "released", "expired"):
-        await timed.hold(hold_request(request_id, 10, team="ml", ttl_s=60))
+        await timed.hold(hold_request(request_id, 10, team="ml", ttl_s=60, upper_tokens=6))
     await timed.settle(settlement("settled", 7))
     await timed.release("acme", "released")
     await timed.extend("acme", "held", 100_000)

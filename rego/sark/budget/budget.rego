@@ -1,8 +1,8 @@
 # METADATA
 # title: Budget
 # description: |
-#   Where every budget above the caller stands, for policies to read, and the reasons that follow from it. A window
-#   without a limit has no remaining amount: what is asked of it is undefined.
+#   Where every budget and quota above the caller stands, for policies to read, and the reasons that follow from it. A
+#   window without a limit has no remaining amount: what is asked of it is undefined.
 # scope: package
 package sark.budget
 
@@ -19,6 +19,20 @@ status := facts.known.budget.status
 # METADATA
 # title: One entry for each account and window, leaf first
 accounts := facts.known.budget.accounts
+
+# METADATA
+# title: One entry for each quota and window, leaf first
+quotas := facts.known.budget.quotas
+
+# METADATA
+# title: Tokens or calls left to a kind of account in a window
+# description: The least, should several accounts of that kind lie above the caller. Undefined without such a quota.
+remaining(unit, kind, window) := min([quota.remaining |
+	some quota in quotas
+	quota.unit == unit
+	quota.kind == kind
+	quota.window == window
+])
 
 # METADATA
 # title: The window that blocks this call, null if none does
@@ -60,8 +74,25 @@ reasons contains _blocked if blocks != null
 reasons contains _blocked if status == "exceeded"
 
 # The last form needs no field, so that a figure nobody can word still denies.
-_blocked := constructor.new("budget_exceeded", message, "budget", details) if {
+_blocked := constructor.new("quota_exceeded", message, "budget", details) if {
 	blocked := blocks
+	blocked.unit in {"tokens", "calls"}
+	details := object.filter(
+		blocked,
+		["account", "unit", "window", "limit", "remaining", "needed", "resets_at"],
+	)
+	message := sprintf("%s has %d of its %d %s left %s, this call may use %d; the quota resets at %s", [
+		_title(blocked),
+		max([0, blocked.remaining]),
+		blocked.limit,
+		blocked.unit,
+		_period(blocked.window),
+		blocked.needed,
+		blocked.resets_at,
+	])
+} else := constructor.new("budget_exceeded", message, "budget", details) if {
+	blocked := blocks
+	blocked.unit == "usd"
 	details := {
 		"account": blocked.account,
 		"window": blocked.window,
@@ -110,6 +141,19 @@ warnings contains _warning(account) if {
 	some account in accounts
 	account.percent_used >= config.warns_from_percent
 	account.enforcement != "shadow"
+}
+
+warnings contains constructor.new("quota_warning", message, "budget", details) if {
+	some quota in quotas
+	quota.percent_used >= config.warns_from_percent
+	quota.enforcement != "shadow"
+	details := object.remove(quota, ["kind", "used", "held"])
+	message := sprintf("%s has used %v%% of its %s %s", [
+		_title(quota),
+		round(quota.percent_used),
+		quota.unit,
+		_period(quota.window),
+	])
 }
 
 _warning(account) := constructor.new("budget_warning", message, "budget", details) if {

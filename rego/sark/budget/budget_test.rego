@@ -12,6 +12,14 @@ test_what_policies_read if {
 	budget.spent_usd("org", "month") == 1 with data.sark.facts.known as _facts
 }
 
+test_what_policies_read_of_quotas if {
+	quota := {"account": "acme", "kind": "org", "unit": "tokens", "window": "day", "remaining": 7}
+	facts := {"budget": {"quotas": [quota, object.union(quota, {"remaining": 3})]}}
+	budget.remaining("tokens", "org", "day") == 3 with data.sark.facts.known as facts
+	not budget.remaining("calls", "org", "day") with data.sark.facts.known as facts
+	not budget.remaining("tokens", "org", "month") with data.sark.facts.known as _facts
+}
+
 test_no_limit_has_no_rest if {
 	not budget.remaining_usd("principal", "day") with data.sark.facts.known as _facts
 	not budget.percent_used("principal", "day") with data.sark.facts.known as _facts

@@ -18,7 +18,10 @@ import data.sark.facts
 # title: Parts of the answer that are missing or wrong
 faults := _parts - _whole
 
-_parts := {"answer", "estimate", "budget", "budget.accounts", "budget.blocked_by", "budget.hold", "verdicts", "errors"}
+_parts := {
+	"answer", "estimate", "budget", "budget.accounts", "budget.quotas", "budget.blocked_by", "budget.hold",
+	"verdicts", "errors",
+}
 
 _whole contains "answer" if {
 	answer := facts.response.body
@@ -79,6 +82,27 @@ _whole contains "budget.accounts" if {
 	])
 }
 
+_whole contains "budget.quotas" if facts.response.body.budget.quotas == []
+
+_whole contains "budget.quotas" if {
+	quotas := facts.response.body.budget.quotas
+	is_array(quotas)
+	count(quotas) == count([1 |
+		some quota in quotas
+		is_string(quota.account)
+		is_string(quota.kind)
+		quota.unit in {"tokens", "calls"}
+		is_string(quota.window)
+		is_string(quota.enforcement)
+		is_string(quota.resets_at)
+		is_number(quota.limit)
+		is_number(quota.used)
+		is_number(quota.held)
+		is_number(quota.remaining)
+		is_number(quota.percent_used)
+	])
+}
+
 _whole contains "budget.blocked_by" if facts.response.body.budget.blocked_by == null
 
 _whole contains "budget.blocked_by" if {
@@ -91,6 +115,10 @@ _whole contains "budget.blocked_by" if {
 	type_name(blocked.limit_usd) in {"number", "null"}
 	type_name(blocked.remaining_usd) in {"number", "null"}
 	type_name(blocked.fits) in {"object", "null"}
+	blocked.unit in {"usd", "tokens", "calls"}
+	type_name(blocked.limit) in {"number", "null"}
+	type_name(blocked.remaining) in {"number", "null"}
+	type_name(blocked.needed) in {"number", "null"}
 }
 
 _whole contains "budget.hold" if facts.response.body.budget.hold == null

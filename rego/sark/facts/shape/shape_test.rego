@@ -11,11 +11,11 @@ test_whole if {
 
 test_nothing[note] if {
 	some note, body in {"null": null, "text": "allow", "array": [], "object": {}, "number": 1}
-	count(_faults(body)) == 8
+	count(_faults(body)) == 9
 }
 
 test_each_part_is_missed[part] if {
-	some part in ["estimate", "verdicts", "errors", "budget/blocked_by", "budget/hold"]
+	some part in ["estimate", "verdicts", "errors", "budget/quotas", "budget/blocked_by", "budget/hold"]
 	_faults(json.remove(_body, [part])) == {replace(part, "/", ".")}
 }
 
@@ -56,7 +56,15 @@ _body := json.patch(data.cases.base.facts, [
 		"value": {
 			"account": "acme/team/ml", "kind": "team", "window": "day", "limit_usd": 5, "remaining_usd": 0.3,
 			"needed_usd": 0.8, "resets_at": "2026-01-02T00:00:00Z", "fits": {"max_tokens": 150},
+			"unit": "usd", "limit": null, "remaining": null, "needed": null,
 		},
+	},
+	{
+		"op": "replace", "path": "budget/quotas",
+		"value": [{
+			"account": "acme", "kind": "org", "unit": "calls", "window": "day", "limit": 10, "used": 3, "held": 1,
+			"remaining": 6, "percent_used": 40, "resets_at": "2026-01-02T00:00:00Z", "enforcement": "hard",
+		}],
 	},
 	{
 		"op": "add", "path": "errors/-",
@@ -80,6 +88,11 @@ _fields[concat("", [prefix, name])] := part if {
 		"budget/blocked_by/": ["budget.blocked_by", [
 			"account", "kind", "window", "resets_at",
 			"needed_usd", "limit_usd", "remaining_usd", "fits",
+			"unit", "limit", "remaining", "needed",
+		]],
+		"budget/quotas/0/": ["budget.quotas", [
+			"account", "kind", "unit", "window", "enforcement", "resets_at",
+			"limit", "used", "held", "remaining", "percent_used",
 		]],
 		"budget/hold/": ["budget.hold", ["id", "state", "outcome", "amount_usd", "expires_at"]],
 		"verdicts/0/": ["verdicts", [

@@ -1,6 +1,8 @@
--- What move_v1 does where some of the holds were taken in windows that are over. It has locked the counters.
-create or replace function sark.move_past_v1(p_org text[], p_request text[], p_spent bigint[], p_held boolean[])
-returns void language plpgsql
+-- What move_v1 and move_v2 do in any window, be it over or not. They have locked the counters; without p_calls, those
+-- of budgets only.
+create or replace function sark.move_past_v2(
+  p_org text[], p_request text[], p_spent bigint[], p_held boolean[], p_tokens bigint[], p_calls bigint[]
+) returns void language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set enable_bitmapscan = off set jit = off as $$
 declare
@@ -11,11 +13,18 @@ declare
   l_spent bigint[];
 begin
   select array_agg(h.org), array_agg(l.account), array_agg(h.charged_at),
-    array_agg(case when e.held then l.amount else 0 end), array_agg(e.spent)
+    array_agg(case when e.held then l.amount else 0 end), array_agg(case
+      when l.level <= cardinality(h.path) then e.spent
+      when split_part(l.account, E'\x1f', 2) = 'calls' then coalesce(e.calls, 0)
+      else coalesce(e.tokens, 0)
+    end)
   into l_orgs, l_accounts, l_ats, l_freed, l_spent
-  from unnest(p_org, p_request, p_spent, p_held) e(org, request_id, spent, held)
+  from unnest(p_org, p_request, p_spent, p_held, p_tokens, p_calls) e(org, request_id, spent, held, tokens, calls)
   join sark.holds h on h.org = e.org and h.request_id = e.request_id
-  cross join lateral unnest(h.path, h.amounts) l(account, amount);
+  cross join lateral unnest(
+    h.path || case when p_calls is not null then h.meters end,
+    h.amounts || case when p_calls is not null then h.meter_amounts end
+  ) with ordinality l(account, amount, level);
 
   update sark.counters c set
     day_held = c.day_held - s.day_freed, day_spent = c.day_spent + s.day_spent,
