@@ -68,6 +68,18 @@ class SpoolFullError(SpoolError):
     code = "spool_full"
 
 
+class OrgMovingError(UnavailableError):
+    """The organisation is being moved to another database; nothing was granted. Try again."""
+
+    code = "org_moving"
+
+
+class OrgMovedError(OrgMovingError):
+    """The organisation lives in another database; nothing was granted. SARK_CELLS_FILE has to name that one."""
+
+    code = "org_moved"
+
+
 class NotFoundError(SarkError):
     """No such thing is known here."""
 
@@ -128,6 +140,13 @@ class BudgetExceededError(ConflictError):
     """The amount does not fit into the budget that is left."""
 
     code = "budget_exceeded"
+    status = 402
+
+
+class QuotaExceededError(ConflictError):
+    """The tokens or the call do not fit into the quota that is left."""
+
+    code = "quota_exceeded"
     status = 402
 
 

@@ -24,6 +24,10 @@ class Settings(BaseSettings):
     database_url: SecretStr = Field(
         description="PostgreSQL 13 or newer, as a libpq URL. No default: without a ledger nothing can be decided."
     )
+    cells_file: Path | None = Field(
+        default=None,
+        description="YAML file: organisation to its own database; all others live in SARK_DATABASE_URL's. Unset: none.",
+    )
     pool_size_max: int = Field(
         default=8, ge=1, le=16, description="Connections of one service process; twice the database's cores is enough."
     )

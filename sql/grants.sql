@@ -23,6 +23,9 @@ grant select on sark.reratings to sark_service;
 grant select, insert, update on sark.daily_costs, sark.daily_estimate_errors, sark.tags, sark.tag_values to sark_service;
 grant select, update on sark.fold_mark to sark_service;
 
+-- Organisations that live elsewhere. Moving one is the owner's.
+grant select on sark.org_moves, sark.parked_holds to sark_service;
+
 -- The federation.
 grant select, insert, update on sark.federation_transfers, sark.federation_chains, sark.federation_periods,
   sark.federation_totals to sark_service;

@@ -44,6 +44,7 @@ create table sark.accounts (
   default_monthly_limit_nanousd sark.amount,
   default_enforcement sark.enforcement not null default 'hard'::text,
   created_at timestamp with time zone not null default clock_timestamp(),
+  meters text[],
   constraint accounts_pkey PRIMARY KEY (org, account),
   constraint accounts_depth_max CHECK ((cardinality(path) <= 16)),
   constraint accounts_parent_of_all_but_org CHECK (((parent IS NULL) = (account = org))),
@@ -121,8 +122,7 @@ create table sark.counters (
   day_extra sark.amount not null default 0,
   month_extra sark.amount not null default 0,
   limits_until timestamp with time zone not null default 'infinity'::timestamp with time zone,
-  constraint counters_pkey PRIMARY KEY (org, account),
-  constraint counters_account_fkey FOREIGN KEY (org, account) REFERENCES sark.accounts(org, account)
+  constraint counters_pkey PRIMARY KEY (org, account)
 )
 with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, fillfactor=40);
 
@@ -318,6 +318,9 @@ create table sark.holds (
   budget_day date,
   settled_nanousd bigint,
   booked_least bigint,
+  meters text[],
+  meter_amounts sark.amount[],
+  booked_tokens bigint,
   constraint holds_pkey PRIMARY KEY (org, request_id),
   constraint holds_amount_each_level CHECK ((cardinality(path) = cardinality(amounts))),
   constraint holds_booked_only_after_end CHECK ((((booked)::bigint = 0) OR ((state)::text = ANY (ARRAY['settled'::text, 'expired'::text])))),
@@ -357,6 +360,29 @@ create table sark.migrations (
 create table sark.nested_teams (
   org text collate "C" not null,
   constraint nested_teams_pkey PRIMARY KEY (org)
+);
+
+create table sark.org_moves (
+  org text collate "C" not null,
+  move_id text not null,
+  direction text not null,
+  state text not null,
+  peer text not null,
+  progress jsonb not null default '{}'::jsonb,
+  started_at timestamp with time zone not null default clock_timestamp(),
+  closed_at timestamp with time zone,
+  finished_at timestamp with time zone,
+  dropped_at timestamp with time zone,
+  constraint org_moves_pkey PRIMARY KEY (org),
+  constraint org_moves_direction_known CHECK ((direction = ANY (ARRAY['out'::text, 'in'::text]))),
+  constraint org_moves_state_known CHECK ( CASE direction WHEN 'out'::text THEN (state = ANY (ARRAY['copying'::text, 'closing'::text, 'closed'::text, 'moved'::text])) ELSE (state = ANY (ARRAY['receiving'::text, 'active'::text])) END)
+);
+
+create table sark.parked_holds (
+  org text collate "C" not null,
+  request_id text collate "C" not null,
+  expires_at timestamp with time zone not null,
+  constraint parked_holds_pkey PRIMARY KEY (org, request_id)
 );
 
 create table sark.period_history (
@@ -540,6 +566,8 @@ create view sark.principal_budgets as SELECT org, substr(account, ((length(org) 
 
 create function sark.account_json_v1(p_org text, p_account text) returns json language sql stable;
 
+create function sark.account_meters_v1(p_org text, p_path text[]) returns text[] language sql stable;
+
 create function sark.account_status_v1(p_org text, p_account text, p_now timestamp with time zone DEFAULT
   NULL::timestamp with time zone) returns json language sql stable;
 
@@ -548,6 +576,8 @@ create function sark.admit_v1(p_requests jsonb, p_orgs text[], p_accounts text[]
   enable_hashjoin=off set enable_mergejoin=off set enable_seqscan=off set jit=off set plan_cache_mode=force_generic_plan;
 
 create function sark.audit_v1(p_event jsonb) returns bigint language sql volatile;
+
+create function sark.billed_tokens_v1(p_tokens jsonb) returns bigint language sql immutable;
 
 create function sark.cancel_raise_v1(p_org text, p_account text, p_raise_id text, p_cancelled_by text, p_event jsonb,
   p_now timestamp with time zone DEFAULT NULL::timestamp with time zone) returns json language plpgsql volatile;
@@ -561,6 +591,8 @@ create function sark.charge_v1(p_request jsonb, p_settlement jsonb, p_create_org
   enable_hashjoin=off set enable_mergejoin=off set enable_seqscan=off set jit=off set plan_cache_mode=force_generic_plan;
 
 create function sark.check_split_v1(p_within text, p_before jsonb, p_edits jsonb) returns json language plpgsql volatile;
+
+create function sark.close_org_v1(p_org text) returns timestamp with time zone language plpgsql volatile;
 
 create function sark.cost_groups_v1(p_org text, p_dimension text, p_unit text, p_kinds text[], p_tags text[], p_from_day
   date, p_to_day date, p_from_at timestamp with time zone, p_to_at timestamp with time zone, p_timezone text, p_own
@@ -587,6 +619,9 @@ create function sark.drop_charges_v1(p_now timestamp with time zone DEFAULT NULL
   pg_temp;
 
 create function sark.drop_holds_v1(p_rows_max integer DEFAULT 5000) returns integer language plpgsql volatile;
+
+create function sark.drop_org_rows_v1(p_org text, p_table text, p_rows_max integer DEFAULT 20000) returns bigint
+  language plpgsql volatile;
 
 create function sark.edit_accounts_v1(p_edits jsonb, p_within text DEFAULT NULL::text, p_now timestamp with time zone
   DEFAULT NULL::timestamp with time zone) returns json language plpgsql volatile;
@@ -661,6 +696,10 @@ create function sark.fold_rows_v1(p_from bigint, p_to bigint, p_recorded_from ti
 
 create function sark.fold_v1(p_rows_max integer DEFAULT 20000) returns bigint language plpgsql volatile;
 
+create function sark.guard_org_table_v1(p_table text) returns void language plpgsql volatile set lock_timeout=2s;
+
+create function sark.held_tokens_v1(p_meters text[], p_amounts sark.amount[]) returns bigint language sql immutable;
+
 create function sark.hold_answers_v1(p_requests jsonb, p_blocked_keys text[], p_blocked_accounts text[],
   p_blocked_windows text[], p_at timestamp with time zone) returns json language plpgsql volatile set
   enable_bitmapscan=off set enable_hashjoin=off set enable_mergejoin=off set enable_seqscan=off set jit=off set
@@ -683,13 +722,33 @@ create function sark.keep_partitions_v1(p_weeks_ahead integer DEFAULT 5, p_now t
   NULL::timestamp with time zone) returns integer language plpgsql volatile security definer set lock_timeout=2s set
   search_path=pg_catalog, pg_temp;
 
-create function sark.move_past_v1(p_org text[], p_request text[], p_spent bigint[], p_held boolean[]) returns void
-  language plpgsql volatile set enable_bitmapscan=off set enable_hashjoin=off set enable_mergejoin=off set
-  enable_seqscan=off set jit=off set plan_cache_mode=force_generic_plan;
+create function sark.meter_amounts_v1(p_org text, p_meters text[], p_request jsonb) returns bigint[] language sql stable;
+
+create function sark.move_columns_v1(p_table text) returns TABLE(name text, expression text) language sql stable;
+
+create function sark.move_digest_v1(p_table text, p_org text, p_kept_from text, OUT rows bigint, OUT digest numeric)
+  returns record language plpgsql stable set DateStyle=ISO set TimeZone=UTC set bytea_output=hex set
+  extra_float_digits=1 set jit=off;
+
+create function sark.move_merge_holds_v1() returns bigint language plpgsql volatile;
+
+create function sark.move_past_v2(p_org text[], p_request text[], p_spent bigint[], p_held boolean[], p_tokens bigint[],
+  p_calls bigint[]) returns void language plpgsql volatile set enable_bitmapscan=off set enable_hashjoin=off set
+  enable_mergejoin=off set enable_seqscan=off set jit=off set plan_cache_mode=force_generic_plan;
+
+create function sark.move_source_v1(p_table text, p_org text, p_part jsonb DEFAULT '{}'::jsonb) returns text language
+  plpgsql stable;
+
+create function sark.move_target_v1(p_table text, p_part jsonb DEFAULT '{}'::jsonb, p_into text DEFAULT NULL::text)
+  returns text language sql stable;
 
 create function sark.move_v1(p_org text[], p_request text[], p_spent bigint[], p_held boolean[]) returns void language
   plpgsql volatile set enable_bitmapscan=off set enable_hashjoin=off set enable_mergejoin=off set enable_seqscan=off set
   jit=off set plan_cache_mode=force_generic_plan;
+
+create function sark.move_v2(p_org text[], p_request text[], p_spent bigint[], p_held boolean[], p_tokens bigint[],
+  p_calls bigint[]) returns void language plpgsql volatile set enable_bitmapscan=off set enable_hashjoin=off set
+  enable_mergejoin=off set enable_seqscan=off set jit=off set plan_cache_mode=force_generic_plan;
 
 create function sark.note_nested_team() returns trigger language plpgsql volatile;
 
@@ -698,15 +757,23 @@ create function sark.on_expiry_v1(p_org text, p_path text[]) returns text langua
 create function sark.open_accounts_v1(p_requests jsonb, p_create_orgs boolean, p_at timestamp with time zone) returns
   void language plpgsql volatile;
 
+create function sark.org_tables_v1() returns TABLE(name text, part text, guarded boolean) language sql immutable;
+
 create function sark.partition_name_v1(p_week timestamp with time zone) returns text language sql immutable;
 
 create function sark.plugin_head_v1(p_plugin sark.plugins) returns json language sql stable;
+
+create function sark.prepare_weeks_v1(p_from timestamp with time zone, p_to timestamp with time zone) returns integer
+  language plpgsql volatile set lock_timeout=2s;
 
 create function sark.put_account_audited_v1(p_org text, p_settings jsonb, p_event jsonb, p_now timestamp with time zone
   DEFAULT NULL::timestamp with time zone) returns json language plpgsql volatile;
 
 create function sark.put_account_v1(p_org text, p_settings jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp
   with time zone) returns json language plpgsql volatile;
+
+create function sark.put_meters_v1(p_org text, p_account text, p_settings jsonb, p_found boolean, p_moved boolean, p_at
+  timestamp with time zone) returns void language plpgsql volatile;
 
 create function sark.put_plugin_v1(p_name text, p_plugin jsonb, p_content bytea, p_event jsonb) returns json language
   plpgsql volatile;
@@ -724,11 +791,15 @@ create function sark.refresh_limits_v1(p_org text[], p_account text[], p_at time
 
 create function sark.refuse_edit() returns trigger language plpgsql volatile;
 
+create function sark.refuse_moved_org() returns trigger language plpgsql volatile;
+
 create function sark.release_batch_v1(p_releases jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time
   zone) returns json language plpgsql volatile set enable_bitmapscan=off set enable_hashjoin=off set
   enable_mergejoin=off set enable_seqscan=off set jit=off set plan_cache_mode=force_generic_plan;
 
 create function sark.remove_plugin_v1(p_name text, p_event jsonb) returns boolean language plpgsql volatile;
+
+create function sark.reopen_org_v1(p_org text) returns boolean language plpgsql volatile;
 
 create function sark.rerate_batch_v1(p_org text, p_rerating text, p_revision text, p_lines jsonb) returns json language
   plpgsql volatile set enable_seqscan=off set jit=off set plan_cache_mode=force_custom_plan;
@@ -743,6 +814,10 @@ create function sark.roll_v1(p_org text[], p_account text[], p_at timestamp with
 
 create function sark.settle_batch_v2(p_settlements jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with
   time zone) returns json language plpgsql volatile set enable_bitmapscan=off set enable_hashjoin=off set
+  enable_mergejoin=off set enable_seqscan=off set jit=off set plan_cache_mode=force_generic_plan;
+
+create function sark.settle_meters_v1(p_settlements jsonb, p_org text[], p_request text[], p_spent bigint[], p_held
+  boolean[]) returns void language plpgsql volatile set enable_bitmapscan=off set enable_hashjoin=off set
   enable_mergejoin=off set enable_seqscan=off set jit=off set plan_cache_mode=force_generic_plan;
 
 create function sark.split_v1(p_account text) returns jsonb language sql stable;

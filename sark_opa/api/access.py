@@ -32,7 +32,7 @@ _SOCKET: Final = Actor("socket", "facts")
 
 
 class Keyring:
-    """The active tokens, by SHA-256, refreshed from the database by `app.py`."""
+    """The active tokens, by SHA-256, refreshed from the database by `app/`."""
 
     def __init__(self) -> None:
         self._holders: Mapping[bytes, Actor] | None = None

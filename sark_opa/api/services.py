@@ -1,4 +1,4 @@
-"""What the routes need, handed in by `app.py`."""
+"""What the routes need, handed in by `app/`."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ import typer
 from typer.core import TyperGroup
 
 import sark_opa
-from sark_opa.cli.options import DatabaseUrl
+from sark_opa.cli.options import CellsFile, DatabaseUrl
 
-GROUPS: Final = ("budget", "cost", "database", "federation", "plugin", "prices", "spool")
+GROUPS: Final = ("budget", "cells", "cost", "database", "federation", "plugin", "prices", "spool")
 """Each is the `app` of the module of its name."""
 
 
@@ -124,11 +124,12 @@ def settings() -> None:
 
 
 @app.command()
-def verify(database_url: DatabaseUrl = None) -> None:
-    """Check every invariant of the ledger on a live database. Exits 1 on a finding."""
+def verify(cells_file: CellsFile = None, database_url: DatabaseUrl = None) -> None:
+    """Check every invariant of the ledger on a live database, and on every cell. Exits 1 on a finding."""
     from sark_opa.cli import administration
+    from sark_opa.cli.everywhere import everywhere
 
-    raise typer.Exit(asyncio.run(administration.verify(administration.url_of(database_url))))
+    raise typer.Exit(everywhere(database_url, cells_file, administration.verify))
 
 
 @app.command()

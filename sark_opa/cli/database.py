@@ -12,7 +12,8 @@ import typer
 from sark_opa import logs
 from sark_opa.cli import database_work as work
 from sark_opa.cli.administration import url_of
-from sark_opa.cli.options import DatabaseUrl, Json
+from sark_opa.cli.everywhere import everywhere
+from sark_opa.cli.options import CellsFile, DatabaseUrl, Json
 from sark_opa.errors import ConfigurationError, InvalidInputError
 from sark_opa.storage import grants as roles
 from sark_opa.storage.migrations import Tier
@@ -40,9 +41,10 @@ def migrate(
         typer.Option(help="What a new database is to be, instead of the highest its server can be."),
     ] = None,
     json: Json = False,
+    cells_file: CellsFile = None,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Bring the database to this version's schema. Safe to run from several places at once.
+    """Bring the database, and every cell, to this version's schema. Safe to run from several places at once.
 
     With --print, --status or --verify nothing is changed. --print needs no database: without one it prints what an
     empty one gets.
@@ -52,26 +54,25 @@ def migrate(
     if print_:
         sys.stdout.write(asyncio.run(work.script(database_url, tier)))
         return
-    url = url_of(database_url)
-    if status:
-        asyncio.run(work.show_migrations(url, tier, json=json))
-    elif verify:
-        raise typer.Exit(asyncio.run(work.verify_schema(url, json=json)))
-    else:
-        asyncio.run(work.migrate(url, tier, json=json))
+    job = work.show_migrations if status else work.migrate
+    if verify:
+        raise typer.Exit(
+            everywhere(database_url, cells_file, lambda url: work.verify_schema(url, json=json), json=json)
+        )
+    raise typer.Exit(everywhere(database_url, cells_file, lambda url: job(url, tier, json=json), json=json))
 
 
 @app.command("status")
-def show_status(json: Json = False, database_url: DatabaseUrl = None) -> None:
+def show_status(json: Json = False, cells_file: CellsFile = None, database_url: DatabaseUrl = None) -> None:
     """How charges are kept, how far the summaries are behind, and what holds them back."""
-    asyncio.run(work.show_status(url_of(database_url), json=json))
+    raise typer.Exit(everywhere(database_url, cells_file, lambda url: work.show_status(url, json=json), json=json))
 
 
 @app.command()
-def maintain(json: Json = False, database_url: DatabaseUrl = None) -> None:
+def maintain(json: Json = False, cells_file: CellsFile = None, database_url: DatabaseUrl = None) -> None:
     """Do once what a service does all the time: sum charges up, make partitions, drop what is not kept any longer."""
     logs.configure("warning", "console")  # what is done is printed
-    asyncio.run(work.maintain(url_of(database_url), json=json))
+    raise typer.Exit(everywhere(database_url, cells_file, lambda url: work.maintain(url, json=json), json=json))
 
 
 @app.command()
@@ -80,6 +81,7 @@ def retain(
         str, typer.Option(help="For how long: a number of days such as 400d, at least 62; or `forever`.")
     ],
     json: Json = False,
+    cells_file: CellsFile = None,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Set for how long charges and ended holds are kept. Summaries stay for ever.
@@ -91,7 +93,8 @@ def retain(
         raise InvalidInputError(
             "--charges is a number of days, at least 62, such as 400d, or `forever`", path="charges"
         )
-    asyncio.run(work.retain(url_of(database_url), int(match["days"]) if match else None, json=json))
+    days = int(match["days"]) if match else None
+    raise typer.Exit(everywhere(database_url, cells_file, lambda url: work.retain(url, days, json=json), json=json))
 
 
 @app.command()
@@ -112,9 +115,9 @@ def rebuild(
 
 
 @app.command()
-def size(json: Json = False, database_url: DatabaseUrl = None) -> None:
+def size(json: Json = False, cells_file: CellsFile = None, database_url: DatabaseUrl = None) -> None:
     """Bytes of every table and its indexes, and of each week of charges."""
-    asyncio.run(work.show_sizes(url_of(database_url), json=json))
+    raise typer.Exit(everywhere(database_url, cells_file, lambda url: work.show_sizes(url, json=json), json=json))
 
 
 @app.command()

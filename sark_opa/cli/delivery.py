@@ -10,8 +10,8 @@ from sark_opa.evaluation.holds import Holds
 from sark_opa.evaluation.spooling import Spooling
 from sark_opa.metrics import Metrics
 from sark_opa.settings import Settings
-from sark_opa.storage.ledger import PostgresLedger
-from sark_opa.storage.pool import open_pool
+from sark_opa.storage.cells.cells import Cells, Limits
+from sark_opa.storage.cells.routed import CellLedger
 from sark_opa.storage.spool import open_spool
 
 
@@ -26,12 +26,13 @@ async def deliver(configured: Settings) -> dict[str, Any]:
     assert folder is not None  # noqa: S101  # the caller has set it
     async with AsyncExitStack() as stack:
         spool = await stack.enter_async_context(open_spool(folder, bytes_max=configured.spool_bytes_max))
-        pool = await stack.enter_async_context(open_pool(configured.database_url.get_secret_value()))
-        ledger = await stack.enter_async_context(PostgresLedger.opened(pool, unknown_orgs=configured.unknown_orgs))
+        limits = Limits(unknown_orgs=configured.unknown_orgs)
+        home_url = configured.database_url.get_secret_value()
+        cells = await stack.enter_async_context(Cells.opened(home_url, configured.cells_file, limits))
         overlay = load_overlay(configured.prices_file) if configured.prices_file else None
         holds = Holds(
             costing=Costing(overlay=overlay, tokenize_chars_max=configured.tokenize_chars_max),
-            ledger=ledger,
+            ledger=CellLedger(cells),
             metrics=(metrics := Metrics()),
             ttl_s=configured.hold_ttl_s,
             ttl_s_max=configured.hold_ttl_s_max,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -12,6 +13,9 @@ TOKEN_ENV: Final = "SARK_TOKEN"  # noqa: S105  # the variable's name
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DatabaseUrl = Annotated[
     str | None, typer.Option(envvar="SARK_DATABASE_URL", help="PostgreSQL 13 or newer, as a libpq URL.")
+]
+CellsFile = Annotated[
+    Path | None, typer.Option(envvar="SARK_CELLS_FILE", help="YAML file: organisation to its own database.")
 ]
 Url = Annotated[str, typer.Option(envvar="SARK_URL", help="The service.")]
 TokenEnv = Annotated[str, typer.Option(help="Variable with a token of the service.")]

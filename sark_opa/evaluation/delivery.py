@@ -117,6 +117,8 @@ class Delivery:
                     self._delivered.append(kept.number)
                     self._metrics.delivered(1)
                     answers += 1
+                case UnavailableError() if "org" in outcome.details:
+                    self._postpone(kept)  # one org's database is away, or the org is being moved: not the others'
                 case UnavailableError() | MigrationError():
                     paused = outcome
                     if isinstance(outcome, DeadlineExceededError):

@@ -119,7 +119,8 @@ class Spooling:
                 return await book()
             except UnavailableError as error:
                 cause = error.code
-                away = isinstance(error, DatabaseUnavailableError)
+                # One org's database alone: the settlements of others need not go the long way.
+                away = isinstance(error, DatabaseUnavailableError) and "org" not in error.details
         else:
             away = True
         answer = _same(entry, await spool.put(entry))

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from sark_opa.errors import DeadlineExceededError, OverloadedError, SarkError, UnavailableError
+from sark_opa.errors import DeadlineExceededError, OrgMovingError, OverloadedError, SarkError, UnavailableError
 
 Answer = TypeVar("Answer")
 Key = tuple[str, str]
@@ -119,8 +119,11 @@ class Batcher(Generic[Answer]):
         try:
             answers = await self._send([waiting.key for waiting in batch], [waiting.payload for waiting in batch])
         except UnavailableError as error:
-            for waiting in batch:
+            refused = _refused(batch, error)
+            for waiting in refused:
                 _fail(waiting, error)
+            if len(refused) < len(batch):
+                await self._send_batch([waiting for waiting in batch if waiting not in refused])
         except SarkError as error:
             if len(batch) == 1:
                 _fail(batch[0], error)
@@ -136,6 +139,13 @@ class Batcher(Generic[Answer]):
             waiting.answer.set_result(answer)
         elif self._abandoned is not None:
             self._abandoned(waiting.key, answer)
+
+
+def _refused(batch: list[_Waiting[Answer]], error: UnavailableError) -> list[_Waiting[Answer]]:
+    """Those an error is about: the requests of an org that is being moved, or all of them."""
+    if isinstance(error, OrgMovingError):
+        return [waiting for waiting in batch if waiting.key[0] == error.details.get("org")] or batch
+    return batch
 
 
 def _fail(waiting: _Waiting[Answer], error: SarkError) -> None:

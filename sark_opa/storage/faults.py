@@ -15,6 +15,8 @@ from sark_opa.errors import (
     DeadlineExceededError,
     InvalidInputError,
     MigrationError,
+    OrgMovedError,
+    OrgMovingError,
     OverloadedError,
     SarkError,
 )
@@ -33,6 +35,8 @@ _NO_WRITES: Final[Mapping[type[psycopg.Error], str]] = {
     errors.CrashShutdown: "the database is restarting after a crash; nothing was granted",
     errors.CannotConnectNow: "the database is starting, stopping or recovering; nothing was granted",
 }
+_MOVES: Final[Mapping[str | None, type[OrgMovingError]]] = {"SKM01": OrgMovingError, "SKM02": OrgMovedError}
+"""What `sark.refuse_moved_org` raises."""
 
 
 @contextmanager
@@ -46,6 +50,7 @@ def translated() -> Iterator[None]:
             server takes no writes now: it is read-only, its disk is full, it is starting, stopping or recovering.
         InvalidInputError: a value the database cannot take.
         MigrationError: the schema is missing or older than this build, or the role lacks a right.
+        OrgMovingError, OrgMovedError: the org is not to be written in this database; `details["org"]` is its name.
         SarkError: anything else.
     """
     try:
@@ -67,7 +72,13 @@ def translated() -> Iterator[None]:
     except psycopg.ProgrammingError as error:
         raise _of_schema(error) from error
     except psycopg.Error as error:
-        raise SarkError(f"the database failed in a way nobody foresaw: {error}") from error
+        raise _of_state(error) from error
+
+
+def _of_state(error: psycopg.Error) -> SarkError:
+    if (moved := _MOVES.get(error.sqlstate)) is not None:
+        return moved(org=error.diag.message_detail)
+    return SarkError(f"the database failed in a way nobody foresaw: {error}")
 
 
 def _of_constraint(error: psycopg.IntegrityError) -> SarkError:

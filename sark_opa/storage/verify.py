@@ -53,6 +53,11 @@ async def verify(pool: Pool, *, on_progress: Progress | None = None) -> list[Fin
     return sorted(findings, key=lambda finding: order.index(finding.invariant))
 
 
+async def verify_org(pool: Pool, org: str) -> list[Finding]:
+    """Whatever of one org contradicts an invariant; arguments and errors as those of `verify`."""
+    return await _findings(pool, [org])
+
+
 async def _findings(pool: Pool, orgs: list[str] | None) -> list[Finding]:
     findings = []
     async with pool.connection() as connection, connection.transaction():

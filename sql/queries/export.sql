@@ -15,10 +15,11 @@ select
 from pg_current_snapshot() s cross join sark.fold_mark m cross join pg_control_system() c;
 
 -- name: orgs
--- Every org with its time zone, or the one asked for.
+-- Every org that is at home here with its time zone, or the one asked for.
 select a.org, c.timezone
 from sark.accounts a join sark.counters c on c.org = a.org and c.account = a.account
 where a.parent is null and (%(org)s::text is null or a.org = %(org)s)
+  and not exists (select from sark.org_moves m where m.org = a.org and m.state not in ('copying', 'active'))
 order by a.org;
 
 -- name: span

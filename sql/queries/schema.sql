@@ -52,12 +52,12 @@ where c.relnamespace = 'sark'::regnamespace and not c.relispartition
   and not exists (select from pg_constraint n where n.conindid = i.indexrelid and n.conrelid = i.indrelid);
 
 -- name: triggers
--- Triggers, and whether they are switched off.
+-- Triggers, and whether they are switched off. Those that refuse orgs that were moved away come and go with them.
 select concat(pg_get_triggerdef(t.oid), case t.tgenabled when 'D' then ' disabled' when 'R' then ' on replicas alone' end)
 from pg_trigger t
 join pg_class c on c.oid = t.tgrelid
 where c.relnamespace = 'sark'::regnamespace and not c.relispartition and not t.tgisinternal
-  and t.tgname <> 'ts_insert_blocker';
+  and t.tgname not in ('ts_insert_blocker', 'org_moved');
 
 -- name: views
 -- Views. Versions differ in how they lay them out, and in whether they write the table before a column.

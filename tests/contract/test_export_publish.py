@@ -230,7 +230,7 @@ async def test_a_bucket_gets_the_same_files(database_url: str, booker: Booker, t
     """Byte for byte what a folder gets, again on a second look, and revised; what was published is counted."""
     url = f"s3://costs/focus?endpoint={bucket}&region=us-east-1"
     folder, metrics = FolderTarget(tmp_path / "folder"), Metrics()
-    publisher = Publisher(database_url, url, Plan(delay_s=0), metrics)
+    publisher = Publisher(lambda: [database_url], url, Plan(delay_s=0), metrics)
     booker.org()
     booker.charge("first", time=_days_ago(3))
     await publisher.run()

@@ -34,7 +34,7 @@ def test_every_put_is_taken(followed: tuple[Shell, list[str]]) -> None:
     """Each answers the account with what was set."""
     accounts: list[dict[str, Any]] = [json.loads(text) for text in followed[1] if text.startswith("{")]
     assert [account["name"].partition("/")[2] for account in accounts] == [
-        "", "team/ml", "principal/user-123", "team/web", "team/ml",
+        "", "team/ml", "principal/user-123", "team/web", "team/ml", "team/ml",
     ]  # fmt: skip
     assert accounts[0]["default_limits"]["daily_limit_usd"] == 5
     assert accounts[2]["parent"] == accounts[1]["name"]

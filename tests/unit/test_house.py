@@ -21,8 +21,8 @@ EDGES = {
     "sark_opa/sandbox/in_process.py",  # an operator's object
 }
 ROOMS = {
-    "api", "budget", "cli", "client", "cost", "demo", "evaluation", "federation", "kit", "local", "opa", "reports",
-    "sandbox", "storage",
+    "api", "app", "budget", "cli", "client", "cost", "demo", "evaluation", "federation", "kit", "local", "opa",
+    "reports", "sandbox", "storage",
 }  # fmt: skip
 TOP_LEVEL = {
     "pyproject.toml", "sark_opa", "rego", "plugins", "sql", "tests", "opa-config.yaml", "docker-compose.yml",

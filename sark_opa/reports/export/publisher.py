@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from sark_opa.errors import DatabaseUnavailableError, SarkError
 from sark_opa.logs import get_logger
 from sark_opa.metrics import Metrics
 from sark_opa.reports.export.encoders import encoder_of
@@ -19,7 +20,7 @@ class Publisher:
     """Publishes what has ended or changed, whenever it is told to.
 
     Args:
-        database_url: libpq URL.
+        database_urls: libpq URLs of the databases there are now.
         url: where to.
         plan: what.
         metrics: where files are counted.
@@ -28,9 +29,9 @@ class Publisher:
         ConfigurationError: the URL cannot be, or what it or the format needs is not installed.
     """
 
-    def __init__(self, database_url: str, url: str, plan: Plan, metrics: Metrics) -> None:
+    def __init__(self, database_urls: Callable[[], Sequence[str]], url: str, plan: Plan, metrics: Metrics) -> None:
         encoder_of(plan.format, plan.focus_version)  # whether it can be made at all
-        self._database_url = database_url
+        self._database_urls = database_urls
         self._target = target_of(url)
         self._plan = plan
         self._metrics = metrics
@@ -42,7 +43,17 @@ class Publisher:
             ExportError: the place cannot be reached, or its disk is full.
             DatabaseUnavailableError: the database does not answer.
         """
-        published = await publish(self._database_url, self._target, self._plan)
+        failed: SarkError | None = None
+        for database_url in self._database_urls():
+            try:
+                await self._run(database_url)
+            except DatabaseUnavailableError as error:
+                failed = error  # the others are published all the same
+        if failed is not None:
+            raise failed
+
+    async def _run(self, database_url: str) -> None:
+        published = await publish(database_url, self._target, self._plan)
         if published is None:
             return
         for file in published:
@@ -51,7 +62,9 @@ class Publisher:
         self._metrics.exported(new=len(published) - revised, revised=revised)
 
 
-def jobs_of(settings: Settings, metrics: Metrics) -> list[tuple[str, float, Callable[[], Awaitable[None]]]]:
+def jobs_of(
+    settings: Settings, metrics: Metrics, database_urls: Callable[[], Sequence[str]]
+) -> list[tuple[str, float, Callable[[], Awaitable[None]]]]:
     """What `background.repeating` has to repeat: nothing unless a place is set.
 
     Raises:
@@ -60,5 +73,5 @@ def jobs_of(settings: Settings, metrics: Metrics) -> list[tuple[str, float, Call
     if settings.export_url is None:
         return []
     plan = Plan(settings.export_format, settings.export_period, settings.export_focus_version, settings.export_delay_s)
-    publisher = Publisher(settings.database_url.get_secret_value(), settings.export_url, plan, metrics)
+    publisher = Publisher(database_urls, settings.export_url, plan, metrics)
     return [("publish exports", settings.export_interval_s, publisher.run)]
