@@ -1,7 +1,11 @@
 """Fixtures of all tests: each family lives in a module of tests/fixtures."""
 
+import hypothesis
 import pytest
 import structlog
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # no test is a matter of time: machines are shared
+hypothesis.settings.load_profile("untimed")
 
 pytest_plugins = [
     "fixtures.database",

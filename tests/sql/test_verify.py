@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 from fixtures.database import hold_request, org, settlement
 
@@ -164,8 +165,11 @@ async def test_damage_is_found(*, busy, pool, execute, invariant, damage, messag
     execute(UNGUARDED)
     if damage.startswith("insert into sark.cost_tracking"):
         execute("drop index sark.cost_tracking_once")
-    for statement in damage.split("; "):
-        execute(statement)
+    try:
+        for statement in damage.split("; "):
+            execute(statement)
+    except psycopg.errors.FeatureNotSupported as error:
+        pytest.skip(f"no such damage on this server: {error}")
     found = [finding for finding in await verify(pool) if finding.invariant == invariant]
     assert any(message in finding.message for finding in found), found
     assert {finding.org for finding in found} <= {"acme", "every org"}

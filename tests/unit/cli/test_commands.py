@@ -84,7 +84,7 @@ def test_migrate_twice(empty_database_url: str) -> None:
 def test_verify_tells_what_does_not_hold(database_url: str, execute: Callable[..., Any]) -> None:
     """Exit status 0 on a sound ledger; 1 and the invariant's name on one that was tampered with."""
     assert sark("verify", database_url=database_url).stdout.strip() == "every invariant is true"
-    execute("alter table sark.cost_tracking disable trigger cost_tracking_append_only")
+    execute("drop trigger cost_tracking_no_truncate on sark.cost_tracking")
     found = sark("verify", database_url=database_url)
     assert found.returncode == 1
     assert "I9_guarded" in found.stdout
