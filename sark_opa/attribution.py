@@ -169,12 +169,12 @@ class CostAttributionService:
             model: such as `gpt-4o`.
             breakdown: what the figure is made of, kept with it; counts such as `input_tokens` go into summaries.
             metadata: anything else, kept with it.
-            tags: to group and filter by later.
+            tags: to group and filter by later; their names have no `=`.
             request_id: the same one again, with the same figures, books nothing more. By default a new one.
             currency: USD.
 
         Raises:
-            InvalidInputError: neither cost is given, or it is in another currency.
+            InvalidInputError: neither cost is given, or it is in another currency; a tag that cannot be named.
             RequestIdConflictError: the `request_id` was booked before, with other figures.
         """
         _check_currency(currency)
@@ -185,6 +185,8 @@ class CostAttributionService:
             raise InvalidInputError(
                 "give an actual_cost or an estimated_cost; unknown is not nothing", path="actual_cost"
             )
+        if any(not name or "=" in name for name in tags or ()):
+            raise InvalidInputError("tags: a name is not empty and has no `=`", path="tags")
         details = {"breakdown": _plain("breakdown", breakdown), "metadata": _plain("metadata", metadata)}
         who = Attribution(principal_id, resource_id, capability_id, provider, model, tags=dict(tags or {}))
         key = request_id or str(uuid.uuid4())

@@ -28,6 +28,8 @@ from sark_opa.money import from_usd, to_usd
 
 Ttl = Annotated[int, Field(ge=1, le=31_536_000)]
 Currency = Annotated[str, StringConstraints(pattern=r"^USD$")]
+TagName = Annotated[str, StringConstraints(pattern=r"^[^=]+$")]
+"""Reports name a tag and its value as `name=value`."""
 
 
 def _digest(stated: tuple[object, ...]) -> bytes:
@@ -93,7 +95,7 @@ class ChargeBody(SettleBody):
     resource: Resource
     capability: Capability
     model: Identifier | None = None
-    tags: dict[str, str] = Field(default_factory=dict)
+    tags: dict[TagName, str] = Field(default_factory=dict)
 
     def fingerprint(self) -> bytes:
         """16 bytes that differ when the charge differs in anything, also in who it is for.

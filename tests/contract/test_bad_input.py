@@ -133,6 +133,8 @@ def test_a_charge_of_somebody_else_is_a_conflict(stack: LiveStack) -> None:
     other = body | {"principal": body["principal"] | {"id": "bob"}}
     _assert_problem(stack.api("POST", "/v1/charges", other), 409, "request_id_conflict")
     _assert_problem(stack.api("POST", "/v1/charges", body | {"currency": "EUR"}), 422, "invalid_input")
+    for name in ("", "a=b"):  # in a report, `a=b=c` could be either of two tags
+        _assert_problem(stack.api("POST", "/v1/charges", body | {"tags": {name: "c"}}), 422, "invalid_input")
 
 
 def test_an_amount_beyond_all_decimals_is_a_400(stack: LiveStack) -> None:

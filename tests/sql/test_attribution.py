@@ -172,6 +172,7 @@ async def test_budgets_above_count_too(service, pool):
         ({"actual_cost": Decimal(1), "currency": "EUR"}, "not converted"),
         ({"actual_cost": Decimal("NaN")}, "not a finite amount"),
         ({"actual_cost": Decimal(1), "metadata": {"x": object()}}, "JSON"),
+        ({"actual_cost": Decimal(1), "tags": {"a=b": "c"}}, "tags: a name"),
     ],
 )
 async def test_what_is_no_cost_is_not_booked(service, execute, call, message):
