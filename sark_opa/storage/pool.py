@@ -116,7 +116,7 @@ async def open_pool(
         ConfigurationError: the URL cannot be read, or the server is older than PostgreSQL 13.
         DatabaseUnavailableError: the server does not answer.
     """
-    parameters = _parameters(database_url)
+    parameters = parameters_of(database_url)
     settings = {
         "TimeZone": "UTC",
         "statement_timeout": str(statement_timeout_ms),
@@ -150,7 +150,12 @@ async def open_pool(
         await asyncio.shield(pool.close(timeout=2.0))
 
 
-def _parameters(database_url: str) -> dict[str, Any]:
+def parameters_of(database_url: str) -> dict[str, Any]:
+    """What a libpq URL says, by libpq's names.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
     try:
         return conninfo.conninfo_to_dict(database_url)
     except psycopg.ProgrammingError as error:

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, LiteralString, cast
 
-from psycopg import conninfo
-
 from sark_opa.errors import ConflictError, DeadlineExceededError
 from sark_opa.storage import queries
 from sark_opa.storage.audit import Event
 from sark_opa.storage.lane import Connection
-from sark_opa.storage.pool import Pool, open_pool
+from sark_opa.storage.pool import Pool, open_pool, parameters_of
 
 QUERIES: Final = queries.load("cells")
 _DAY_MS: Final = 86_400_000
@@ -26,8 +24,12 @@ _PAUSE_S: Final = 0.2
 
 
 def label_of(database_url: str) -> str:
-    """What a database is called where people read it: host, port and name, and never a password."""
-    parts = conninfo.conninfo_to_dict(database_url)
+    """What a database is called where people read it: host, port and name, and never a password.
+
+    Raises:
+        ConfigurationError: this is no libpq URL.
+    """
+    parts = parameters_of(database_url)
     host = parts.get("host") or parts.get("hostaddr") or "localhost"
     return f"{host}:{parts.get('port') or 5432}/{parts.get('dbname') or parts.get('user') or ''}"
 
