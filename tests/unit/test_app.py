@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from sark_opa import app, background, listeners
+from sark_opa import background, listeners
+from sark_opa.app import parts
 from sark_opa.errors import ConfigurationError, DatabaseUnavailableError
 from sark_opa.metrics import Metrics
 
@@ -80,7 +81,7 @@ class Expiring:
 async def test_a_sweep_ends_all_there_is(overdue: int, asked: int) -> None:
     """A turn takes no more than a thousand at once, and does not leave the rest to the next."""
     ledger, metrics = Expiring(overdue), Metrics()
-    await app._expire_holds(ledger, metrics)  # type: ignore[arg-type]  # of the protocol, what a sweep asks
+    await parts.expire_holds(ledger, metrics)  # type: ignore[arg-type]  # of the protocol, what a sweep asks
     assert (ledger.overdue, ledger.asked) == (0, asked)
     assert f'sark_hold_ends_total{{how="expired"}} {float(overdue)}' in metrics.exposition().decode()
 
