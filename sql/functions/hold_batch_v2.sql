@@ -41,7 +41,7 @@ begin
     end if;
   else
     -- Batches of several services that meet on one org wait here, once, and not at one counter after the other. It only
-    -- orders them: of four services, the slowest hundredth waits half as long. Nobody waits here who holds a lock.
+    -- orders them: of four services, the slowest hundredth waits about a third less. Nobody waits here who holds a lock.
     perform pg_advisory_xact_lock(hashtextextended(p_requests -> 0 ->> 'org', 0));
   end if;
   loop

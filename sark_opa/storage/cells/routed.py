@@ -80,8 +80,8 @@ class CellLedger:
         return await self._ask(_org(name), lambda ledger: ledger.get_account(name))
 
     async def expire(self, *, rows_max: int = 1000) -> int:
-        """End overdue holds of every cell; the most that were ended in one: so many again may be left there."""
-        return max(await self._cells.each(lambda opened: opened.ledger.expire(rows_max=rows_max)), default=0)
+        """End overdue holds of every cell, at most `rows_max` in each; how many in all."""
+        return sum(await self._cells.each(lambda opened: opened.ledger.expire(rows_max=rows_max)))
 
     async def _ask(self, org: str, call: Callable[[PostgresLedger], Awaitable[Answer]]) -> Answer:
         try:
