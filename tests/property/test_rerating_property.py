@@ -72,7 +72,7 @@ class RatingMachine(LedgerMachine):
                 booked = charge.kind == "charge" and not entry_before and hold.booked != amount
                 assert told[charge.request_id] == ("booked" if booked else "changed")
                 if booked:
-                    self.model._end(hold, "settled", amount)
+                    self.model.rerate(charge.request_id, amount)
         if finished:
             self.runner.run(self.store.finish(self.org, begun, event))
 
