@@ -739,6 +739,9 @@ create function sark.move_past_v2(p_org text[], p_request text[], p_spent bigint
 create function sark.move_source_v1(p_table text, p_org text, p_part jsonb DEFAULT '{}'::jsonb) returns text language
   plpgsql stable;
 
+create function sark.move_sums_v1(p_orgs text[], p_accounts text[], p_freed bigint[], p_spent bigint[], p_earliest
+  timestamp with time zone[]) returns boolean language plpgsql volatile;
+
 create function sark.move_target_v1(p_table text, p_part jsonb DEFAULT '{}'::jsonb, p_into text DEFAULT NULL::text)
   returns text language sql stable;
 

@@ -28,7 +28,7 @@ begin
     select r.org, n.name from jsonb_to_recordset(p_edits) r(org text, account text)
     cross join lateral (values (r.account), (r.account || E'\x1ftokens'), (r.account || E'\x1fcalls')) n(name)
   )
-  order by c.org, c.account desc for no key update;
+  order by c.org, c.account for no key update;
 
   select array_agg(r.account order by r.account) into v_outdated
   from jsonb_to_recordset(p_edits) r(org text, account text, checked boolean, before jsonb)

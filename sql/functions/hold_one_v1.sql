@@ -25,7 +25,7 @@ begin
     end
     from unnest(a.path) p(account)
   ), array(
-    select p.level::integer from unnest(a.path) with ordinality p(account, level) order by p.account collate "C" desc
+    select p.level::integer from unnest(a.path) with ordinality p(account, level) order by p.account collate "C"
   ) into v_path, v_amounts, v_order
   from sark.accounts a where a.org = v_org and a.account = v_org || '/principal/' || (r ->> 'principal_id')
     and a.meters is null;

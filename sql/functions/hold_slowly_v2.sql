@@ -29,7 +29,7 @@ begin
         join sark.holds h on h.org = split_part(e.key, E'\n', 1) and h.request_id = split_part(e.key, E'\n', 2)
         cross join lateral unnest(h.path || h.meters) p(account)
         group by h.org, p.account
-        order by h.org collate "C", p.account collate "C" desc
+        order by h.org collate "C", p.account collate "C"
       ) k
       cross join lateral (
         select from sark.counters s where s.org = k.org and s.account = k.account for no key update

@@ -11,7 +11,7 @@ begin
     from unnest(p_org, p_request) e(org, request_id)
     join sark.holds h on h.org = e.org and h.request_id = e.request_id
     cross join lateral unnest(h.path || h.meters) l(account)
-    order by 1, 2 desc
+    order by 1, 2
   ) k
   cross join lateral (
     select from sark.counters s where s.org = k.org and s.account = k.account for no key update

@@ -43,7 +43,7 @@ begin
   if v_found then
     perform from sark.counters
     where org = p_org and account = any (array[s.name || E'\x1ftokens', s.name || E'\x1fcalls', s.name])
-    order by account desc for no key update;
+    order by account for no key update;
     select * into v_counter from sark.counters where org = p_org and account = s.name;
   end if;
   v_at := coalesce(p_now, clock_timestamp());
