@@ -8,6 +8,7 @@ hypothesis.settings.register_profile("untimed", deadline=None)  # no test is a m
 hypothesis.settings.load_profile("untimed")
 
 pytest_plugins = [
+    "docs.commands",
     "fixtures.database",
     "fixtures.exports",
     "fixtures.objects",

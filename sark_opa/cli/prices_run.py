@@ -52,7 +52,8 @@ async def diff(database_url: str | None, before: str, after: str, at: datetime) 
         table.add_row(*map(Text, (provider, model, "; ".join(map(str, units)))))
     if changes:
         console.print(table)
-    console.print(f"{len(changes)} models differ on {at:%Y-%m-%d %H:%M} UTC", highlight=False)
+    counted = "1 model differs" if len(changes) == 1 else f"{len(changes)} models differ"
+    console.print(f"{counted} on {at:%Y-%m-%d %H:%M} UTC", highlight=False)
 
 
 def _content(overlay: Overlay) -> str:

@@ -8,14 +8,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 import requests
-from fixtures.database import create_database, drop_database, url_of
 from fixtures.stack import LiveStack, chat, service_process, soon
 
 from sark_opa.budget import hold_id
@@ -35,14 +32,6 @@ def rows_of(url: str, statement: str) -> list[tuple[Any, ...]]:
     """What a statement gives in a database."""
     with psycopg.connect(url, autocommit=True) as connection:
         return connection.execute(statement).fetchall()
-
-
-@pytest.fixture
-def cell_url(server_url: str, template_database: str) -> Iterator[str]:
-    """A second database, which is on another server than the stack's own."""
-    name = create_database(server_url, template_database)
-    yield url_of(server_url, name)
-    drop_database(server_url, name)
 
 
 class Caller(threading.Thread):

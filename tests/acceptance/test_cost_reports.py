@@ -109,7 +109,7 @@ def test_the_program_prints_what_it_says(followed: tuple[Shell, list[str], Path]
     """CostAttributionService as in the guide."""
     (program,) = blocks(PAGE, "python")
     done = subprocess.run(
-        [sys.executable, "-c", followed[0].translated(program.text)],
+        [sys.executable, "-c", followed[0].translated(program.typed())],
         env=os.environ | {"SARK_DATABASE_URL": stack.database_url},
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip

@@ -16,6 +16,8 @@ PAGES += sorted(DOCS.rglob("*.md")) + sorted((ROOT / "plugins").glob("*/README.m
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 _CODE = re.compile(r"`([^`\n]+)`")
+TYPED: set[tuple[str, str]] = set()
+"""The examples that were run in this process: page and text."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class Block:
 
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
+
+    def typed(self) -> str:
+        """The text, for whoever runs it now; `docs.commands` sees to it that somebody does."""
+        TYPED.add((self.page, self.text))
+        return self.text
 
 
 def name_of(page: Path) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
+import pty
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,21 +47,41 @@ class Shell:
             text = text.replace(shown, real)
         return text
 
-    def run(self, examples: Sequence[Block], **environment: str) -> list[str]:
-        """What each example prints. One that fails fails the test."""
-        script = "".join(f"{self.translated(block.text)}\necho\necho '{_END}'\n" for block in examples)
+    def run(self, examples: Sequence[Block], *, answer: str | None = None, **environment: str) -> list[str]:
+        """What each example prints. One that fails fails the test.
+
+        With an `answer` they run at a terminal, where it is typed to whoever asks.
+        """
+        script = "".join(f"{self.translated(block.typed())}\necho\necho '{_END}'\n" for block in examples)
         path = f"{Path(sys.executable).parent}:{binaries('psql').parent}:{os.environ['PATH']}"
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            cwd=self._folder,
-            env=os.environ | {"PATH": path} | environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        with _keyboard(answer) as stdin:
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", script],
+                cwd=self._folder,
+                env=os.environ | {"PATH": path} | environment,
+                stdin=stdin,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
         assert done.returncode == 0, done.stdout + done.stderr
         return [part.strip() for part in done.stdout.split(_END)[:-1]]
+
+
+@contextlib.contextmanager
+def _keyboard(answer: str | None) -> Iterator[int]:
+    """Standard input: nothing, or a terminal at which a line was typed."""
+    if answer is None:
+        yield subprocess.DEVNULL
+        return
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, f"{answer}\n".encode())
+        yield theirs
+    finally:
+        os.close(theirs)
+        os.close(ours)
 
 
 def comparable(value: Any) -> Any:

@@ -13,7 +13,7 @@ from sark_opa.evaluation.question import Question
 
 ALL = [block for page in PAGES for block in blocks(page)]
 UNCHECKED = {"", "text", "promql", "sql"}
-"""Drawings, output, and what test_operate.py and test_set_budgets.py run."""
+"""Drawings, output, and SQL, which `docs.commands` sees to."""
 
 
 def _of(*languages: str) -> list[Block]:

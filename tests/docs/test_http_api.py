@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from docs.pages import blocks, codes, read, rows, sections
+from docs.pages import PAGES, blocks, code_words, codes, name_of, read, rows, sections
 from docs.shell import Shell, comparable, parsed
 from fixtures.stack import LiveStack
 
@@ -38,6 +38,24 @@ def test_it_lists_exactly_the_routes(described: dict[str, Any]) -> None:
     """Each route of the OpenAPI document has its section, and no section is without one."""
     paths = described["paths"].items()
     assert set(ROUTES) == {f"{method.upper()} {path}" for path, methods in paths for method in methods}
+
+
+def test_no_page_names_a_route_there_is_not(described: dict[str, Any]) -> None:
+    """But for OPA's own, and the document's."""
+    routes = [
+        re.compile(re.sub(r"\\\{[^}]*\\\}", ".+", re.escape(f"{method.upper()} {path}")))
+        for path, methods in described["paths"].items()
+        for method in methods
+    ]
+    named = {
+        (name_of(page), route)
+        for page in PAGES
+        for words in code_words(page)
+        for route in re.findall(r"\b(?:GET|PUT|POST|DELETE) /[^\s?`]*", words)
+        if "/v1/data/sark/" not in route and not route.endswith("/openapi.json")
+    }
+    assert [each for each in named if not any(route.fullmatch(each[1]) for route in routes)] == []
+    assert len(named) > 40
 
 
 def _body_of(described: dict[str, Any], route: dict[str, Any]) -> dict[str, Any]:

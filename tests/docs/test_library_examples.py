@@ -19,7 +19,7 @@ def test_the_estimators_print_what_they_say(
     session: dict[str, Any] = {}
     promised = []
     for block in blocks("docs/guides/embed-estimates.md", "python"):
-        exec(compile(block.text, str(block), "exec"), session)  # our own page
+        exec(compile(block.typed(), str(block), "exec"), session)  # our own page
         promised += [line.split("  # ", 1)[1] for line in block.text.splitlines() if line.startswith("print")]
     assert capsys.readouterr().out.splitlines() == promised
 
@@ -28,7 +28,7 @@ def test_the_gateway_decides_calls_and_settles(stack: LiveStack) -> None:
     """The example of the integration guide, with a provider that answers at once."""
     (block,) = blocks("docs/guides/integrate-a-gateway.md", "python")
     org = f"docs-gateway-{os.getpid()}"
-    text = block.text.replace('"acme"', f'"{org}"').replace("one-id-per-call", str(uuid.uuid4()))
+    text = block.typed().replace('"acme"', f'"{org}"').replace("one-id-per-call", str(uuid.uuid4()))
     text = text.replace("http://127.0.0.1:8181", stack.opa_url).replace("http://127.0.0.1:8088", stack.service_url)
     usage = {"prompt_tokens": 8, "completion_tokens": 9, "total_tokens": 17}
     session: dict[str, Any] = {

@@ -6,16 +6,23 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
+import requests
 from docs.pages import ROOT, blocks, read
 from docs.shell import Shell
-from fixtures.stack import LiveStack
+from fixtures.opa import RunningOpa, wait_for
+from fixtures.stack import LiveStack, chat
 
+from sark_opa.local.stack import free_port
 from sark_opa.opa import server
+from sark_opa.storage.spool import Entry, Refusal
+from sark_opa.storage.spool.file import SpoolFile
 
 PAGE = "docs/guides/operate.md"
-RUN_OPA, _SPOOL, ROTATE = blocks(PAGE, "sh")  # tests/contract/test_spool.py runs those of the spool
+RUN_OPA, SPOOL, ROTATE = blocks(PAGE, "sh")
 
 
 def test_opa_is_run_as_the_code_runs_it() -> None:
@@ -27,6 +34,45 @@ def test_opa_is_run_as_the_code_runs_it() -> None:
             assert (ROOT / value[0]).is_file()
         else:
             assert "=".join([flag, *value]) in ours
+
+
+def test_opa_decides_when_it_is_run_so(stack: LiveStack, opa_binary: Path, tmp_path: Path) -> None:
+    """In the folder of the bundle, told by its environment where the service is."""
+    (tmp_path / "opa").symlink_to(opa_binary)
+    address = f"127.0.0.1:{free_port()}"
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            ["bash", "-euc", "exec " + RUN_OPA.typed().replace("127.0.0.1:8181", address)],
+            cwd=ROOT,
+            env=os.environ
+            | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+            | {"SARK_SERVICE_URL": stack.service_url, "SARK_FACTS_TOKEN": stack.facts_token},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_for(RunningOpa(f"http://{address}", tmp_path / "log"), process)
+        asked = {"input": chat("by-hand", org=stack.new_org())}
+        decided = requests.post(f"http://{address}/v1/data/sark/authz/decision", json=asked, timeout=30).json()
+        assert decided["result"]["allow"], decided
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_a_refused_entry_is_listed_retried_and_dropped(stack: LiveStack, database_url: str, tmp_path: Path) -> None:
+    """The commands of the spool, on a folder no service uses any more."""
+    with SpoolFile(tmp_path / "spool", bytes_max=2**20, locked=True) as file:
+        (kept,) = file.put([Entry.received("settle", "acme", "lost", fingerprint=b"", body=b"{}")])
+        assert kept is not None
+        file.finish([], [(kept.number, Refusal("unknown_hold", "No such hold.", datetime.now(UTC)))])
+    example = replace(SPOOL, text=SPOOL.typed().replace("ID", kept.spool_id))
+    settings = {"SARK_DATABASE_URL": database_url, "SARK_SPOOL_DIR": str(tmp_path / "spool"), "COLUMNS": "200"}
+    (printed,) = Shell(stack, tmp_path).run([example], **settings)
+    assert printed.count("unknown_hold") == 2
+    assert f"{kept.spool_id} waits again" in printed
+    assert '"request_id":"lost"' in printed
+    assert printed.endswith("0 waiting, 0 refused")
 
 
 def test_tokens_are_rotated_as_printed(stack: LiveStack, tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ from sark_opa.storage.migrations import Tier, migrate
 from sark_opa.storage.pool import open_pool
 
 PAGE = "docs/guides/operate-the-database.md"
-MIGRATE, STATUS, SIZE, RETAIN, UPGRADE, RESTORE = (block.text for block in blocks(PAGE, "sh"))
-RESTORE_TIMESCALEDB, MOVE = (block.text for block in blocks(PAGE, "bash"))
+MIGRATE, STATUS, SIZE, RETAIN, UPGRADE, RESTORE = blocks(PAGE, "sh")
+RESTORE_TIMESCALEDB, MOVE = blocks(PAGE, "bash")
 SUMS = "select * from sark.daily_costs order by org, dimension, day, key"
 
 
@@ -102,13 +102,13 @@ def test_roles_are_made_and_given_their_rights(empty_database_url: str, server_t
     if server_tier != "plain":
         with psycopg.connect(empty_database_url, autocommit=True) as connection:
             connection.execute("create extension if not exists timescaledb")
-    roles = Roles(empty_database_url, blocks(PAGE, "sql")[0].text)
+    roles = Roles(empty_database_url, blocks(PAGE, "sql")[0].typed())
     try:
         names = f"--service-role {roles.name('sark_service')} --reader-role {roles.name('sark_reader')}"
-        text = MIGRATE.replace("database grants", f"database grants {names}")
+        text = MIGRATE.typed().replace("database grants", f"database grants {names}")
         assert "the database is up to date" in run(text, tmp_path, SARK_DATABASE_URL=roles.url("sark_migrator"))
         run("sark-opa database maintain", tmp_path, SARK_DATABASE_URL=roles.url("sark_service"))
-        shown = run(STATUS, tmp_path, SARK_DATABASE_URL=roles.url("sark_reader"))
+        shown = run(STATUS.typed(), tmp_path, SARK_DATABASE_URL=roles.url("sark_reader"))
         assert f"tier {server_tier}" in shown
         run("sark-opa migrate --verify", tmp_path, SARK_DATABASE_URL=roles.url("sark_reader"))
     finally:
@@ -117,11 +117,11 @@ def test_roles_are_made_and_given_their_rights(empty_database_url: str, server_t
 
 def test_status_size_and_retention(database_url: str, server_tier: str, tmp_path: Path) -> None:
     """What they tell."""
-    shown = run(STATUS + SIZE, tmp_path, SARK_DATABASE_URL=database_url)
+    shown = run(STATUS.typed() + SIZE.typed(), tmp_path, SARK_DATABASE_URL=database_url)
     assert f"tier {server_tier}" in shown
     assert "up to date" in shown
     assert "cost_tracking" in shown
-    said = run(RETAIN, tmp_path, SARK_DATABASE_URL=database_url)
+    said = run(RETAIN.typed(), tmp_path, SARK_DATABASE_URL=database_url)
     assert said.startswith("charges are kept for 400 days")
     assert "charges brought into the summaries" in said
 
@@ -131,7 +131,7 @@ def test_an_upgrade_by_hand(empty_database_url: str, server_tier: str, tmp_path:
     if server_tier != "plain":
         with psycopg.connect(empty_database_url, autocommit=True) as connection:
             connection.execute("create extension if not exists timescaledb")
-    shown = run(UPGRADE, tmp_path, SARK_DATABASE_URL=empty_database_url)
+    shown = run(UPGRADE.typed(), tmp_path, SARK_DATABASE_URL=empty_database_url)
     assert "0001_ledger" in shown
     assert "the schema is as this version makes it" in shown
 
@@ -140,7 +140,7 @@ def test_a_dump_is_restored_on_another_server(empty_database_url: str, tmp_path:
     """It is noticed that the transaction ids are another server's; after the rebuild every figure is as it was."""
     before = charged(empty_database_url, "plain", 20)
     with embedded_sync(tmp_path / "other") as new_url:
-        dump, restore, rebuild, verify = RESTORE.strip().splitlines()
+        dump, restore, rebuild, verify = RESTORE.typed().strip().splitlines()
         urls = {"SARK_DATABASE_URL": empty_database_url, "NEW_DATABASE_URL": new_url}
         run(f"{dump}\n{restore}", tmp_path, **urls)
 
@@ -163,7 +163,7 @@ def test_a_dump_with_timescaledb_is_restored(
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         connection.execute("select compress_chunk(c) from show_chunks('sark.cost_tracking') c")
     urls = {"SARK_DATABASE_URL": empty_database_url, "NEW_DATABASE_URL": other_url}
-    assert "every invariant is true" in run(RESTORE_TIMESCALEDB, tmp_path, **urls)
+    assert "every invariant is true" in run(RESTORE_TIMESCALEDB.typed(), tmp_path, **urls)
     goes_on(other_url, before)
     run("sark-opa migrate --verify", tmp_path, SARK_DATABASE_URL=other_url)
 
@@ -175,8 +175,8 @@ def test_a_plain_database_moves_to_timescaledb(
     before = charged(empty_database_url, "plain", 20)
     run("sark-opa database retain --charges 400d", tmp_path, SARK_DATABASE_URL=empty_database_url)
     urls = {"SARK_DATABASE_URL": empty_database_url, "NEW_DATABASE_URL": other_url}
-    assert "every invariant is true" in run(MOVE, tmp_path, **urls)
-    shown = run(STATUS, tmp_path, SARK_DATABASE_URL=other_url)
+    assert "every invariant is true" in run(MOVE.typed(), tmp_path, **urls)
+    shown = run(STATUS.typed(), tmp_path, SARK_DATABASE_URL=other_url)
     assert "tier tsl" in shown
     assert "for 400 days" in shown
     goes_on(other_url, before)

@@ -6,11 +6,10 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any, get_args, get_type_hints
 
 import pytest
-import typer
+from docs.command_line import COMMANDS
 from docs.pages import ROOT, blocks, codes, read, rows, sections
 from fixtures.opa import REGO
 
@@ -27,19 +26,6 @@ CLI = "docs/reference/cli.md"
 METRICS = "docs/reference/metrics.md"
 DECISION = "docs/reference/decision.md"
 OPERATE = "docs/guides/operate.md"
-
-
-def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
-    below = {}
-    if hasattr(command, "list_commands"):
-        below = {each: command.get_command(None, each) for each in command.list_commands(None)}
-    if not below:
-        yield name, command
-    for child, inner in below.items():
-        yield from _commands(inner, f"{name} {child}")
-
-
-COMMANDS = dict(_commands(typer.main.get_command(commands.app), "sark-opa"))
 
 
 def test_cli_lists_exactly_the_commands() -> None:

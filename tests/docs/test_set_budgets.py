@@ -85,7 +85,7 @@ def test_the_queries_say_where_the_money_went(followed: tuple[Shell, list[str]],
     assert stack.api("POST", path, {"usage": usage}).status_code == 200
     with psycopg.connect(stack.database_url, autocommit=True) as connection:
         by_model, by_team, standing = (
-            connection.execute(shell.translated(block.text)).fetchall()  # type: ignore[arg-type]  # our own page
+            connection.execute(shell.translated(block.typed())).fetchall()  # type: ignore[arg-type]  # our own page
             for block in blocks(PAGE, "sql")
         )
     assert [(row[:3], float(row[3])) for row in by_model] == [(("openai", "gpt-4o", 1), 0.000225)]

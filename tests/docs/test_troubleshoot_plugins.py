@@ -7,14 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import requests
 from docs.pages import blocks, rows, sections
+from docs.shell import Shell, parsed
 from fixtures.plugins import ask
+from fixtures.stack import LiveStack
 
 from sark_opa.errors import PluginError
 from sark_opa.sandbox import PluginHost
 
 PAGE = "docs/guides/troubleshoot-plugins.md"
-SOURCE = blocks(PAGE, "python")[0].text
+SHOWN = blocks(PAGE, "python")[0]
+SOURCE = SHOWN.text
 MANIFEST = blocks(PAGE, "yaml")[0].text
 PARTS = sections(PAGE, "## ")
 AT_WORK = "        await asyncio.sleep(0)"
@@ -69,7 +73,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 @pytest.mark.anyio
 async def test_the_plugin_shown_works(shared_host: PluginHost, write: Callable[..., Path]) -> None:
     """It is loaded and allows; so what is wrong below is the line that was changed."""
-    await shared_host.load(write())
+    await shared_host.load(write(SHOWN.typed()))
     (verdict,) = await ask(shared_host)
     assert (verdict.status, verdict.reason) == ("ok", "nothing speaks against it")
 
@@ -133,3 +137,22 @@ async def test_a_verdict_is_as_quoted(
                 _code(row[1]) for row in rows(PARTS["It is not asked any more"]) if row[0] == "`quarantined`"
             ]
         )
+
+
+def test_an_operator_sees_a_plugin_and_releases_it(stack: LiveStack, tmp_path: Path) -> None:
+    """State, record, and the release, of the plugin of the page."""
+    headers = {"Content-Type": "text/x-python", "Authorization": f"Bearer {stack.admin_token}"}
+    answer = requests.put(f"{stack.service_url}/v1/plugins/quiet", data=SOURCE, headers=headers, timeout=30)
+    assert answer.status_code == 201, answer.text
+    try:
+        look, _as_root = blocks(PAGE, "sh")
+        (printed,) = Shell(stack, tmp_path).run([look], ADMIN_TOKEN=stack.admin_token)
+        shown, audit, released = parsed(printed)
+        assert (shown["name"], shown["state"], shown["origin"]) == ("quiet", "running", "upload/quiet.py")
+        assert audit["events"][0]["action"] == "plugin.upload"
+        assert released["state"] == "running"
+        (latest, *_) = stack.api("GET", "/v1/audit", params={"subject": "quiet"}).json()["events"]
+        assert latest["action"] == "plugin.release"
+    finally:
+        stack.api("POST", "/v1/plugins/quiet/disable")
+        stack.api("DELETE", "/v1/plugins/quiet")

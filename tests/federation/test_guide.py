@@ -27,8 +27,8 @@ def printed(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder = tmp_path_factory.mktemp("federate")
     databases = [create_database(server_url) for _ in range(2)]
     (program,) = blocks(PAGE, "python")
-    (folder / "total.py").write_text(program.text)
-    text = "".join(f"{block.text}\necho\necho '{_END}'\n" for block in blocks(PAGE, "sh"))
+    (folder / "total.py").write_text(program.typed())
+    text = "".join(f"{block.typed()}\necho\necho '{_END}'\n" for block in blocks(PAGE, "sh"))
     text += f"{sys.executable} total.py\necho '{_END}'\n"
     for port in ("8088", "8089"):
         text = text.replace(port, str(free_port()))

@@ -11,6 +11,7 @@ from typing import get_args
 
 import pytest
 import yaml
+from docs.pages import blocks
 
 from sark_opa.bundled import folder
 from sark_opa.kit import cases
@@ -33,18 +34,22 @@ PACKAGE = (DOCS / "reference/plugin-package.md").read_text()
 @pytest.mark.parametrize("name", ["large_prompts", "night_prompts"])
 async def test_the_guide_s_example_passes_its_own_cases(anyio_backend, tmp_path, name):
     """The three files of each example, as printed, are a plugin without fault that does what its cases state."""
-    blocks = dict(re.findall(rf"^`plugins/{name}/([\w.]+)`:\n```\w+\n(.*?)```", GUIDE, re.DOTALL | re.MULTILINE))
-    assert set(blocks) == {"plugin.py", "plugin.yaml", "cases.yaml"}
-    for file, text in blocks.items():
+    files = dict(re.findall(rf"^`plugins/{name}/([\w.]+)`:\n```\w+\n(.*?)```", GUIDE, re.DOTALL | re.MULTILINE))
+    assert set(files) == {"plugin.py", "plugin.yaml", "cases.yaml"}
+    for file, text in files.items():
         (tmp_path / file).write_text(text)
     assert await check([tmp_path]) == []
+    (shown,) = (
+        block for block in blocks("docs/guides/write-a-plugin.md", "python") if block.text == files["plugin.py"]
+    )
+    shown.typed()
     results = await cases.run(tmp_path)
     assert [(result.name, result.faults) for result in results if result.faults] == []
 
 
 def test_the_guide_s_commands_run(tmp_path):
     """One after the other, as printed, by a reader who types a passphrase where one is asked for."""
-    script = "".join(re.findall(r"^```sh\n(.*?)```", GUIDE, re.DOTALL | re.MULTILINE))
+    script = "".join(block.typed() for block in blocks("docs/guides/write-a-plugin.md", "sh"))
     assert {f"plugin {word}" in script for word in ("new", "check", "test", "bench", "pack", "sign", "install")} == {
         True
     }

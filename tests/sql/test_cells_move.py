@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
-from fixtures.database import create_database, drop_database, hold_request, org, settlement, url_of
+from fixtures.database import hold_request, org, settlement
+from fixtures.moving import killed_at
 
 from sark_opa.budget.ledger import Account, HoldOutcome
 from sark_opa.errors import ConflictError, OrgMovedError, OrgMovingError
@@ -22,14 +20,6 @@ from sark_opa.storage.pool import Pool, open_pool
 from sark_opa.storage.verify import verify_url
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def target_url(server_url: str, template_database: str) -> Iterator[str]:
-    """URL of a second database with the schema."""
-    name = create_database(server_url, template_database)
-    yield url_of(server_url, name)
-    drop_database(server_url, name)
 
 
 def rows_of(url: str, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
@@ -66,7 +56,7 @@ async def spend_before(pool: Pool) -> None:
         await ledger.close()
 
 
-async def test_an_org_is_moved_whole(database_url: str, target_url: str) -> None:
+async def test_an_org_is_moved_whole(database_url: str, cell_url: str) -> None:
     """Everything of it is at the destination as it was, and another org is not touched."""
     async with open_pool(database_url) as pool, PostgresLedger.opened(pool) as ledger:
         await spend_before(pool)
@@ -75,15 +65,15 @@ async def test_an_org_is_moved_whole(database_url: str, target_url: str) -> None
         await upkeep.fold(pool)
         await ledger.charge(hold_request("unfolded"), settlement("unfolded", 11))
         before = await ledger.account_status("acme")
-    moved = await move("acme", database_url, target_url)
+    moved = await move("acme", database_url, cell_url)
     assert moved.rows is not None
     assert moved.rows["holds"] == 16
-    async with open_pool(target_url) as pool, PostgresLedger.opened(pool) as ledger:
+    async with open_pool(cell_url) as pool, PostgresLedger.opened(pool) as ledger:
         assert await ledger.account_status("acme") == before
         await upkeep.fold(pool)
         assert (await ledger.settle(settlement("r0", 5))).actual_nanousd == 5
         assert (await ledger.settle(settlement("r5", 2))).actual_nanousd == 2
-    assert await verify_url(target_url) == []
+    assert await verify_url(cell_url) == []
     assert await verify_url(database_url) == []
     async with open_pool(database_url) as pool, PostgresLedger.opened(pool) as ledger:
         for call in (
@@ -103,16 +93,6 @@ async def test_an_org_is_moved_whole(database_url: str, target_url: str) -> None
         assert await ledger.expire() == 0
 
 
-KILLED = """
-import asyncio, os, signal, sys
-from sark_opa.storage.cells.moving import move
-
-def on_step(step):
-    if step.split()[0] == sys.argv[3]:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-asyncio.run(move("acme", sys.argv[1], sys.argv[2], on_step=on_step))
-"""
 STEPS = (
     "begun", "receiving", "marked", "charges", "holds", "closing", "guarded", "closed", "copied", "verified", "moved",
     "active",
@@ -128,62 +108,60 @@ async def _takes(url: str, request_id: str) -> bool:
 
 
 @pytest.mark.parametrize("step", STEPS)
-async def test_a_move_that_is_killed_is_gone_on_with(database_url: str, target_url: str, step: str) -> None:
+async def test_a_move_that_is_killed_is_gone_on_with(database_url: str, cell_url: str, step: str) -> None:
     """After SIGKILL at any step at most one database takes the org, and the next run ends the move, exactly."""
     async with open_pool(database_url) as pool, PostgresLedger.opened(pool) as ledger:
         await spend(ledger)
         await upkeep.fold(pool)
         await ledger.charge(hold_request("unfolded"), settlement("unfolded", 11))
-    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, database_url, target_url, step)
-    assert await killed.wait() == -signal.SIGKILL
-    taken = [await _takes(url, f"between-{place}") for place, url in enumerate((database_url, target_url))]
+    await asyncio.to_thread(killed_at, step, "acme", database_url, cell_url)
+    taken = [await _takes(url, f"between-{place}") for place, url in enumerate((database_url, cell_url))]
     assert taken.count(True) <= 1
     charges = rows_of(database_url, "select count(*), sum(actual_nanousd) from sark.cost_tracking")
-    await move("acme", database_url, target_url)
-    assert await _takes(target_url, "after")
+    await move("acme", database_url, cell_url)
+    assert await _takes(cell_url, "after")
     assert not await _takes(database_url, "after")
-    assert rows_of(target_url, "select count(*), sum(actual_nanousd) from sark.cost_tracking") == charges
+    assert rows_of(cell_url, "select count(*), sum(actual_nanousd) from sark.cost_tracking") == charges
     held = "select count(*) from sark.holds where request_id like 'between%'"
-    assert rows_of(target_url, held) == [(taken.count(True),)]
-    async with open_pool(target_url) as pool:
+    assert rows_of(cell_url, held) == [(taken.count(True),)]
+    async with open_pool(cell_url) as pool:
         await upkeep.fold(pool)
-    assert await verify_url(target_url) == []
+    assert await verify_url(cell_url) == []
     assert await verify_url(database_url) == []
-    assert await drop_source("acme", database_url, target_url) > 0
+    assert await drop_source("acme", database_url, cell_url) > 0
     assert rows_of(
         database_url, "select (select count(*) from sark.cost_tracking), (select count(*) from sark.holds)"
     ) == [(0, 0)]
     assert not await _takes(database_url, "later")
 
 
-async def test_a_move_can_be_given_up_and_the_org_come_back(database_url: str, target_url: str) -> None:
+async def test_a_move_can_be_given_up_and_the_org_come_back(database_url: str, cell_url: str) -> None:
     """A move that was given up leaves nothing behind; an org that was moved away may be moved back."""
     async with open_pool(database_url) as pool, PostgresLedger.opened(pool) as ledger:
         await spend(ledger)
-    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, database_url, target_url, "copied")
-    await killed.wait()
+    await asyncio.to_thread(killed_at, "copied", "acme", database_url, cell_url)
     with pytest.raises(ConflictError, match="moved away"):
-        await drop_source("acme", database_url, target_url)
-    await abort("acme", database_url, target_url)
-    assert rows_of(target_url, "select count(*) from sark.cost_tracking") == [(0,)]
+        await drop_source("acme", database_url, cell_url)
+    await abort("acme", database_url, cell_url)
+    assert rows_of(cell_url, "select count(*) from sark.cost_tracking") == [(0,)]
     assert rows_of(database_url, "select count(*) from sark.parked_holds") == [(0,)]
     assert rows_of(database_url, "select count(*) from sark.holds where expires_at = 'infinity'") == [(0,)]
     assert await _takes(database_url, "goes on")
-    assert rows_of(target_url, "select org from sark.accounts") == []
+    assert rows_of(cell_url, "select org from sark.accounts") == []
     with pytest.raises(ConflictError, match="under way"):
-        await abort("acme", database_url, target_url)
+        await abort("acme", database_url, cell_url)
 
-    await move("acme", database_url, target_url)
+    await move("acme", database_url, cell_url)
     with pytest.raises(ConflictError, match="already"):
-        await abort("acme", database_url, target_url)
+        await abort("acme", database_url, cell_url)
     with pytest.raises(ConflictError, match="drop-source"):
-        await move("acme", target_url, database_url)
-    await drop_source("acme", database_url, target_url)
-    await move("acme", target_url, database_url)
+        await move("acme", cell_url, database_url)
+    await drop_source("acme", database_url, cell_url)
+    await move("acme", cell_url, database_url)
     assert await _takes(database_url, "home again")
-    assert not await _takes(target_url, "home again")
+    assert not await _takes(cell_url, "home again")
     assert await verify_url(database_url) == []
-    assert await verify_url(target_url) == []
+    assert await verify_url(cell_url) == []
 
 
 async def test_every_table_of_an_org_is_accounted_for(database_url: str) -> None:

@@ -6,21 +6,22 @@ import re
 from pathlib import Path
 
 import pytest
+from docs.pages import Block, blocks
 from pydantic import BaseModel
 
 from sark_opa.cost.overlay import Above, ModelEntry, Overlay, ProviderEntry, ResourceEntry
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "explanation" / "estimates.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+BLOCKS = blocks("docs/explanation/estimates.md", "python")
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
-def test_examples_print_what_they_say(block: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_examples_print_what_they_say(block: Block, capsys: pytest.CaptureFixture[str]) -> None:
     """Each `print(…)  # …` prints its comment, up to a colon."""
-    exec(compile(block, "estimates.md", "exec"), {})  # our own page
+    exec(compile(block.typed(), "estimates.md", "exec"), {})  # our own page
     promised = [
-        line.split("# ", 1)[1].rsplit(": what", 1)[0] for line in block.splitlines() if line.startswith("print")
+        line.split("# ", 1)[1].rsplit(": what", 1)[0] for line in block.text.splitlines() if line.startswith("print")
     ]
     assert capsys.readouterr().out.splitlines() == promised
 
