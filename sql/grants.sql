@@ -21,6 +21,8 @@ grant select on sark.reratings to sark_service;
 
 -- Summaries. Working them out anew is the owner's.
 grant select, insert, update on sark.daily_costs, sark.daily_estimate_errors, sark.tags, sark.tag_values to sark_service;
+grant select, insert, update on sark.daily_groups to sark_service;
+grant select, update, delete on sark.daily_groups_from to sark_service;
 grant select, update on sark.fold_mark to sark_service;
 
 -- Organisations that live elsewhere. Moving one is the owner's.

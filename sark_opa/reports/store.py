@@ -67,6 +67,12 @@ class Span:
     kept_from: datetime | None
     nested_teams: bool
     crowded_tags: bool
+    grouped_from: date | None
+
+    @property
+    def grouped(self) -> bool:
+        """Whether the sums by several dimensions at once have all its days."""
+        return self.grouped_from is None or (self.from_day is not None and self.grouped_from <= self.from_day)
 
     @property
     def whole_days(self) -> bool:
@@ -192,7 +198,7 @@ def check_kept(span: Span) -> None:
         return
     raise InvalidInputError(
         f"charges from before {span.kept_from.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} are no longer kept. Of that "
-        "time there are sums by day and month in the org's own time zone, by one of principal, team, resource, "
-        "capability, provider and model, or a tag",
+        "time there are sums by day and month in the org's own time zone: by one of principal, team, resource, "
+        "capability, provider and model, or a tag; by team with resource, provider and model; by team with principal",
         path="from",
     )

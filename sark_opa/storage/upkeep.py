@@ -5,6 +5,7 @@ Any number of processes may do it at once; one at a time gets to work, the other
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -19,6 +20,7 @@ _queries: Final = queries.load("upkeep")
 _FOLD_ROWS_MAX: Final = 20_000
 _HOLD_ROWS_MAX: Final = 5_000
 _WEEKS_AHEAD: Final = 5
+_GROUPING_S: Final = 1.0
 _RESTORED: Final = -1
 
 
@@ -56,7 +58,30 @@ async def fold(pool: Pool, *, rows_max: int = _FOLD_ROWS_MAX) -> int:
             raise _restored()
         total += rows
         if rows <= rows_max // 20:  # what is left is what came meanwhile, or the next turn's
-            return total
+            break
+    if found is not None and (await pool.rows(_queries["has_ungrouped"]))[0][0]:
+        await group_days(pool)
+    return total
+
+
+async def group_days(pool: Pool, *, within_s: float = _GROUPING_S) -> int:
+    """Group older charges by several dimensions at once, a day of an org at a time; how many days were gone through.
+
+    There are such charges after an upgrade only. No more days are begun after `within_s` seconds; none is while another
+    process folds. Reports read the charges of days that are to come, and stay right.
+
+    Raises:
+        DatabaseUnavailableError: the database does not answer.
+    """
+    done, ends_at = 0, time.monotonic() + within_s
+    while time.monotonic() < ends_at:
+        async with pool.connection() as connection, connection.transaction():
+            await connection.execute(_queries["allow_minutes"])
+            row = await (await connection.execute(_queries["group_day"])).fetchone()
+        if row is None or row[0] is None:
+            return done
+        done += 1
+    return done
 
 
 async def require_own_summaries(pool: Pool) -> None:

@@ -1,10 +1,10 @@
 -- What was charged, in groups: one row for each that has charges, in no order.
 --
--- p_dimension: the dimension of the daily summaries that has the answer; what is behind the mark is added from the
--- charges. Null: the charges alone. p_unit: hour, day, month or null. p_kinds, p_tags: up to four words for
--- sark.cost_key_v1, and beside each the name of its tag. The period is half-open; each end is a day or an instant,
--- instants only without a dimension. p_own: days are those the budgets counted; else those of p_timezone. p_filters:
--- {kind: [value, …]}, {"tag": {name: [value, …]}}, {"within": [account, …]}: accounts that lie on the path.
+-- p_dimension: the dimension of sark.daily_costs that has the answer, or the grain of sark.daily_groups; what is behind
+-- the mark is added from the charges. Null: the charges alone. p_unit: hour, day, month or null. p_kinds, p_tags: up to
+-- four words for sark.cost_key_v1, and beside each the name of its tag. The period is half-open; each end is a day or an
+-- instant, instants only without a dimension. p_own: days are those the budgets counted; else those of p_timezone.
+-- p_filters: {kind: [value, …]}, {"tag": {name: [value, …]}}, {"within": [account, …]}: accounts that lie on the path.
 --
 -- Every word is compared, none becomes SQL. A stable function sees one snapshot, and so does all it asks.
 create or replace function sark.cost_groups_v1(
@@ -16,16 +16,12 @@ create or replace function sark.cost_groups_v1(
   cache_write_tokens bigint
 ) language plpgsql stable
 -- No sorting: behind the mark there are few rows, which the planner takes for many where chunks are compressed.
-set plan_cache_mode = force_custom_plan set enable_sort = off set jit = off as $$
+set plan_cache_mode = force_custom_plan set enable_sort = off set jit = off set work_mem = '64MB' as $$
 declare
   v_kind_1 constant text := p_kinds[1];
   v_kind_2 constant text := p_kinds[2];
   v_kind_3 constant text := p_kinds[3];
   v_kind_4 constant text := p_kinds[4];
-  v_tag_1 constant text := p_tags[1];
-  v_tag_2 constant text := p_tags[2];
-  v_tag_3 constant text := p_tags[3];
-  v_tag_4 constant text := p_tags[4];
   v_principals constant text[] := (select array_agg(w) from jsonb_array_elements_text(p_filters -> 'principal') w);
   v_teams constant text[] := (select array_agg(w) from jsonb_array_elements_text(p_filters -> 'team') w);
   v_resources constant text[] := (select array_agg(w) from jsonb_array_elements_text(p_filters -> 'resource') w);
@@ -37,7 +33,8 @@ declare
   v_tag constant text := coalesce(
     (select t from unnest(p_tags) t where t is not null limit 1), (select jsonb_object_keys(v_tags) limit 1));
   -- Summaries of tags and accounts leave out what has none; the org's have it.
-  v_rest constant boolean := 'tag' = any (p_kinds) and v_tags is null or 'team' = any (p_kinds) and v_teams is null;
+  v_rest constant boolean := p_dimension in ('tag', 'account')
+    and ('tag' = any (p_kinds) and v_tags is null or 'team' = any (p_kinds) and v_teams is null);
   -- The keys of a summary that are asked for: of one tag, of one account or principal.
   v_first constant text := case when p_dimension = 'tag' then v_tag || '=' end;
   v_beyond constant text := case when p_dimension = 'tag' then v_tag || '>' end;
@@ -49,6 +46,20 @@ declare
   v_to_at constant timestamptz := coalesce(p_to_at, p_to_day::timestamp at time zone 'UTC' + interval '1 day');
   v_mark sark.fold_mark;
 begin
+  if p_dimension is null then
+    return query
+    select
+      s.bucket, s.key_1, s.key_2, s.key_3, s.key_4, sum(s.charges)::bigint, sum(s.actual_nanousd)::bigint,
+      sum(s.estimated_nanousd)::bigint, coalesce(sum(s.input_tokens), 0)::bigint,
+      coalesce(sum(s.output_tokens), 0)::bigint, coalesce(sum(s.cache_read_tokens), 0)::bigint,
+      coalesce(sum(s.cache_write_tokens), 0)::bigint
+    from sark.cost_lines_v1(p_org, p_dimension, p_unit, p_kinds, p_tags, p_from_day, p_to_day, v_from_at, v_to_at,
+      p_timezone, p_own, null, null, v_tag, v_principals, v_teams, v_resources, v_capabilities, v_providers,
+      v_models, v_within, v_tags) s
+    group by 1, 2, 3, 4, 5
+    having sum(s.charges) <> 0 or sum(s.actual_nanousd) <> 0 or sum(s.estimated_nanousd) <> 0;
+    return;
+  end if;
   select * into v_mark from sark.fold_mark;
   return query
   with summed as (
@@ -82,51 +93,33 @@ begin
         and (v_within is null or d.key = v_own_key)
         and (v_tags is null or v_tags -> v_tag ? substr(d.key, length(v_tag) + 2))
       union all
-      select d.*, 1, true from sark.daily_costs d where d.dimension = 'org' and v_rest and p_dimension is not null
+      select d.*, 1, true from sark.daily_costs d where d.dimension = 'org' and v_rest
     ) d
-    where (p_org is null or d.org = p_org) and d.day >= p_from_day and d.day < p_to_day
+    where p_dimension not in ('team_model', 'team_principal')
+      and (p_org is null or d.org = p_org) and d.day >= p_from_day and d.day < p_to_day
     union all
     select
-      case p_unit
-        when 'hour' then (t.time - (l.at - date_trunc('hour', l.at))) at time zone 'UTC'
-        when 'day' then l.day::timestamp
-        when 'month' then date_trunc('month', l.day::timestamp)
-      end,
-      case when p_dimension = 'tag' and v_kind_1 = 'tag' then sark.cost_tag_v1(t.org, v_tag, k.key_1) else k.key_1 end,
-      case when p_dimension = 'tag' and v_kind_2 = 'tag' then sark.cost_tag_v1(t.org, v_tag, k.key_2) else k.key_2 end,
-      case when p_dimension = 'tag' and v_kind_3 = 'tag' then sark.cost_tag_v1(t.org, v_tag, k.key_3) else k.key_3 end,
-      case when p_dimension = 'tag' and v_kind_4 = 'tag' then sark.cost_tag_v1(t.org, v_tag, k.key_4) else k.key_4 end,
-      v.sign, t.actual_nanousd, v.sign * t.estimated_nanousd,
-      v.sign * (t.tokens ->> 'input_tokens')::bigint, v.sign * (t.tokens ->> 'output_tokens')::bigint,
-      v.sign * (t.tokens ->> 'cache_read_tokens')::bigint, v.sign * (t.tokens ->> 'cache_write_tokens')::bigint
-    from sark.cost_tracking t
-    cross join lateral (select case t.kind when 'reversal' then -1 else 1 end as sign) v
-    cross join lateral (select t.time at time zone p_timezone as at,
-      case when p_own then t.budget_day else (t.time at time zone p_timezone)::date end as day) l
-    cross join lateral (
-      select sark.cost_key_v1(v_kind_1, v_tag_1, t.org, t.path, t.principal_id, t.resource_id, t.capability_id,
-          t.provider, t.model, t.tags) as key_1,
-        sark.cost_key_v1(v_kind_2, v_tag_2, t.org, t.path, t.principal_id, t.resource_id, t.capability_id,
-          t.provider, t.model, t.tags) as key_2,
-        sark.cost_key_v1(v_kind_3, v_tag_3, t.org, t.path, t.principal_id, t.resource_id, t.capability_id,
-          t.provider, t.model, t.tags) as key_3,
-        sark.cost_key_v1(v_kind_4, v_tag_4, t.org, t.path, t.principal_id, t.resource_id, t.capability_id,
-          t.provider, t.model, t.tags) as key_4
-    ) k
-    where (p_org is null or t.org = p_org) and t.time >= v_from_at and t.time < v_to_at
-      and (p_dimension is null or t.xid >= v_mark.xid and t.recorded_at >= v_mark.recorded_from)
-      and (p_from_day is null or l.day >= p_from_day) and (p_to_day is null or l.day < p_to_day)
-      and (v_principals is null or t.principal_id = any (v_principals))
-      and (v_resources is null or t.resource_id = any (v_resources))
-      and (v_capabilities is null or t.capability_id = any (v_capabilities))
-      and (v_providers is null or coalesce(t.provider, '') = any (v_providers))
-      and (v_models is null or coalesce(t.model, '') = any (v_models))
-      and (v_within is null or t.path @> v_within)
-      and (v_teams is null or coalesce(sark.cost_key_v1('team', null, t.org, t.path, t.principal_id, t.resource_id,
-        t.capability_id, t.provider, t.model, t.tags), '') = any (v_teams))
-      and (v_tags is null or (
-        select bool_and(coalesce(f.value ? (t.tags ->> f.key), false)) from jsonb_each(v_tags) f
-      ))
+      case p_unit when 'day' then g.day::timestamp when 'month' then date_trunc('month', g.day::timestamp) end,
+      sark.cost_group_key_v1(v_kind_1, g.org, g.path, g.principal_id, g.resource_id, g.provider, g.model),
+      sark.cost_group_key_v1(v_kind_2, g.org, g.path, g.principal_id, g.resource_id, g.provider, g.model),
+      sark.cost_group_key_v1(v_kind_3, g.org, g.path, g.principal_id, g.resource_id, g.provider, g.model),
+      sark.cost_group_key_v1(v_kind_4, g.org, g.path, g.principal_id, g.resource_id, g.provider, g.model),
+      g.charges, g.actual_nanousd, g.estimated_nanousd, g.input_tokens, g.output_tokens, g.cache_read_tokens,
+      g.cache_write_tokens
+    from sark.daily_groups g
+    where p_dimension in ('team_model', 'team_principal') and g.grain = p_dimension
+      and (p_org is null or g.org = p_org) and g.day >= p_from_day and g.day < p_to_day
+      and (v_principals is null or g.principal_id = any (v_principals))
+      and (v_resources is null or g.resource_id = any (v_resources))
+      and (v_providers is null or g.provider = any (v_providers))
+      and (v_models is null or g.model = any (v_models))
+      and (v_within is null or string_to_array(g.path, e'\n') @> v_within)
+      and (v_teams is null
+        or coalesce(sark.cost_group_key_v1('team', g.org, g.path, null, null, null, null), '') = any (v_teams))
+    union all
+    select * from sark.cost_lines_v1(p_org, p_dimension, p_unit, p_kinds, p_tags, p_from_day, p_to_day, v_from_at,
+      v_to_at, p_timezone, p_own, v_mark.xid, v_mark.recorded_from, v_tag, v_principals, v_teams, v_resources,
+      v_capabilities, v_providers, v_models, v_within, v_tags)
   )
   select
     s.bucket, s.key_1, s.key_2, s.key_3, s.key_4, sum(s.charges)::bigint, sum(s.actual_nanousd)::bigint,

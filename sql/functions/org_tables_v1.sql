@@ -11,6 +11,7 @@ language sql immutable as $$
     ('accounts', 'whole', true), ('counters', 'whole', true), ('period_history', 'whole', false),
     ('limit_raises', 'whole', true), ('reratings', 'whole', true), ('tags', 'whole', false),
     ('tag_values', 'whole', false), ('daily_costs', 'whole', false), ('daily_estimate_errors', 'whole', false),
+    ('daily_groups', 'whole', false), ('daily_groups_from', 'whole', false),
     ('unpriced_calls', 'whole', false), ('federation_members', 'whole', true), ('federation_chains', 'whole', true),
     ('federation_statements', 'whole', true), ('federation_entries', 'whole', true),
     ('federation_periods', 'whole', true), ('federation_totals', 'whole', true),

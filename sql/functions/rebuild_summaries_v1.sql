@@ -21,10 +21,13 @@ begin
 
   delete from sark.daily_costs where v_after is null or day > v_after;
   delete from sark.daily_estimate_errors where v_after is null or day > v_after;
+  delete from sark.daily_groups where v_after is null or day > v_after;
   while v_start <= v_end loop  -- in parts, so that each fits into memory
     v_rows := v_rows + sark.fold_rows_v1(-1, 9223372036854775807, '-infinity', v_start, v_start + interval '1 day', v_after);
     v_start := v_start + interval '1 day';
   end loop;
+  delete from sark.daily_groups_from where v_after is null;
+  update sark.daily_groups_from set day = v_after + 1 where day > v_after;
   update sark.fold_mark set
     xid = pg_snapshot_xmin(pg_current_snapshot())::text::bigint, recorded_from = clock_timestamp(),
     server = (select system_identifier::text from pg_control_system()), folded_at = clock_timestamp();

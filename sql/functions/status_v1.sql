@@ -3,7 +3,9 @@
 -- windows it would then have.
 create or replace function sark.status_v1(
   p_org text, p_principal text, p_team text, p_create_orgs boolean, p_now timestamptz default null
-) returns json language plpgsql stable as $$
+) returns json language plpgsql stable
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off as $$
 declare
   v_at constant timestamptz := coalesce(p_now, clock_timestamp());
   v_leaf constant text := p_org || '/principal/' || p_principal;

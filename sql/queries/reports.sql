@@ -38,6 +38,10 @@ select
   exists (
     select from sark.tags g
     where (%(org)s::text is null or g.org = %(org)s) and g.tag = any (%(tags)s::text[]) and g.values_seen >= 1000
+  ),
+  (
+    select max(least(f.day, date '9999-12-31')) from sark.daily_groups_from f
+    where %(org)s::text is null or f.org = %(org)s
   )
 from starts s
 cross join sark.storage k

@@ -2,6 +2,18 @@
 -- Bring new charges into the summaries.
 select sark.fold_v1(%(rows_max)s::integer);
 
+-- name: group_day
+-- Group one more day of charges from before there were groups by several dimensions.
+select sark.group_day_v1();
+
+-- name: has_ungrouped
+-- Whether there are such charges.
+select exists (select from sark.daily_groups_from);
+
+-- name: allow_minutes
+-- In a transaction: let a statement that is bounded otherwise take its time.
+set local statement_timeout = '10min';
+
 -- name: rebuild_summaries
 -- Work the summaries out anew.
 select sark.rebuild_summaries_v1();

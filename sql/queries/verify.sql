@@ -215,6 +215,51 @@ where (s.charges, s.actual, s.estimated, s.tokens) is distinct from (l.charges, 
   and (select charges_kept_from = '-infinity' or day > (charges_kept_from at time zone 'UTC')::date + 1
     from sark.storage);
 
+-- name: I5_groups_are_summed
+-- Sums by several dimensions at once add up to those by one, by which they are compared: of each grain and each dimension
+-- that it tells apart, of all days that it has. So it costs no look at charges, which I5_summed_is_charged takes.
+with grouped as materialized (
+  select g.*, string_to_array(g.path, e'\n') as accounts,
+    input_tokens + output_tokens + cache_read_tokens + cache_write_tokens as tokens
+  from sark.daily_groups g
+  left join sark.daily_groups_from f on f.org = g.org
+  where g.org = any (%(orgs)s) and (f.day is null or g.day >= f.day)
+), lines as (
+  select org, grain, day,
+    case when grouping(resource_id) = 0 then 'resource' when grouping(model) = 0 then 'model' else 'org' end as dimension,
+    case when grouping(resource_id) = 0 then resource_id when grouping(model) = 0 then provider || '/' || model
+      else '' end as key,
+    sum(charges) as charges, sum(actual_nanousd) as actual, sum(estimated_nanousd) as estimated, sum(tokens) as tokens
+  from grouped
+  where grain = 'team_model'
+  group by grouping sets ((org, grain, day), (org, grain, day, resource_id), (org, grain, day, provider, model))
+  union all
+  select org, grain, day, 'principal', principal_id, sum(charges), sum(actual_nanousd), sum(estimated_nanousd), sum(tokens)
+  from grouped
+  where grain = 'team_principal'
+  group by org, grain, day, principal_id
+  union all
+  select g.org, g.grain, g.day, 'account', a.account, sum(g.charges), sum(g.actual_nanousd), sum(g.estimated_nanousd),
+    sum(g.tokens)
+  from grouped g
+  cross join lateral unnest(g.accounts[2:cardinality(g.accounts) - 1]) a(account)
+  group by g.org, g.grain, g.day, a.account
+), stored as (
+  select d.org, n.grain, d.dimension, d.key, d.day, d.charges, d.actual_nanousd as actual,
+    d.estimated_nanousd as estimated,
+    d.input_tokens + d.output_tokens + d.cache_read_tokens + d.cache_write_tokens as tokens
+  from sark.daily_costs d
+  join (values ('team_model', 'org'), ('team_model', 'resource'), ('team_model', 'model'), ('team_model', 'account'),
+    ('team_principal', 'principal'), ('team_principal', 'account')
+  ) n(grain, dimension) on n.dimension = d.dimension
+  left join sark.daily_groups_from f on f.org = d.org
+  where d.org = any (%(orgs)s) and (f.day is null or d.day >= f.day)
+)
+select org, format('%%s %%s on %%s: groups of grain %%s sum up to %%s charges of %%s, the summary has %%s of %%s',
+  dimension, key, day, grain, coalesce(l.charges, 0), coalesce(l.actual, 0), coalesce(s.charges, 0), coalesce(s.actual, 0))
+from lines l full join stored s using (org, grain, dimension, key, day)
+where (s.charges, s.actual, s.estimated, s.tokens) is distinct from (l.charges, l.actual, l.estimated, l.tokens);
+
 -- name: I5_errors_are_counted
 -- Every line of how far estimates were off counts the charges behind the summaries' mark that were off that far.
 with lines as (

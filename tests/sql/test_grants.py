@@ -137,6 +137,8 @@ def test_each_role_can_do_its_work(roles: Roles) -> None:
         ("sark_service", "set session_replication_role = replica"),
         ("sark_service", "delete from sark.accounts"),
         ("sark_service", "delete from sark.daily_costs"),
+        ("sark_service", "delete from sark.daily_groups"),
+        ("sark_service", "insert into sark.daily_groups_from values ('acme', 'infinity')"),
         ("sark_service", "delete from sark.counters"),
         ("sark_service", "update sark.audit_events set actor = 'eve'"),
         ("sark_service", "delete from sark.audit_events"),

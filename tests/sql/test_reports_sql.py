@@ -23,8 +23,8 @@ insert into sark.cost_tracking (
   estimated_nanousd, held_nanousd, actual_nanousd, late, hold_exceeded, estimated, tags, budget_day
 )
 select at, o, 'r' || i, 1, 'charge', o || '/principal/p' || i % 300,
-  array[o || '/principal/p' || i % 300, o || '/team/t' || i % 7, o], 'p' || i % 300, 'r' || i % 9, 'c' || i % 11, 'v',
-  'm' || i % 13, '{"input_tokens": 7}', 10, 10, 9, false, false, false, '{}', (at at time zone 'UTC')::date
+  array[o || '/principal/p' || i % 300, o || '/team/t' || i % 300 % 7, o], 'p' || i % 300, 'r' || i % 9, 'c' || i % 11,
+  'v', 'm' || i % 13, '{"input_tokens": 7}', 10, 10, 9, false, false, false, '{}', (at at time zone 'UTC')::date
 from generate_series(1, 50000) i
 cross join lateral (select 'org' || i % 5 as o, now() - i * interval '50 seconds' as at) x
 """
@@ -118,7 +118,9 @@ async def test_teams_below_teams_are_noticed_for_good(pool, timed, execute):
     )
     answer = await costs.summary(request)
     assert [(row.key["team"], row.charges) for row in answer.rows] == [("b", 1)]
-    assert (answer.source, execute("select org from sark.nested_teams")) == ("charges", [("acme",)])
+    assert (answer.source, execute("select org from sark.nested_teams")) == ("summaries", [("acme",)])
+    grouped = "select grain, path from sark.daily_groups order by 1"
+    assert execute(grouped)[0] == ("team_model", "\nacme/team/b\nacme/team/a\nacme")
 
 
 async def test_unpriced_calls_add_up(pool, execute):
@@ -150,11 +152,13 @@ where relname like 'cost_tracking%' or relname like '_hyper_%_chunk'
 """
 
 
-async def test_a_report_by_one_dimension_reads_no_charge_that_is_folded(pool, execute, database_url):
+async def test_a_report_of_sums_reads_no_charge_that_is_folded(execute, database_url):
     """At 50,000 charges: of them only what is behind the mark, by index."""
     execute(MANY)
-    await upkeep.fold(pool, rows_max=100_000)
+    async with open_pool(database_url, statement_timeout_ms=60_000) as pool:
+        await upkeep.fold(pool, rows_max=100_000)
     execute("vacuum analyze sark.daily_costs")
+    execute("vacuum analyze sark.daily_groups")
     execute("vacuum analyze sark.cost_tracking")  # as autovacuum would
     with psycopg.connect(database_url) as connection:
         read = connection.execute(READ).fetchone()[0]
@@ -163,6 +167,8 @@ async def test_a_report_by_one_dimension_reads_no_charge_that_is_folded(pool, ex
             ("account", "day", ["team"]),
             ("model", "month", ["provider", "model"]),
             ("org", "day", []),
+            ("team_model", "day", ["team", "model"]),
+            ("team_principal", None, ["team", "principal"]),
         ):
             parameters = (dimension, unit, kinds, [None] * len(kinds))
             ((answer,),) = connection.execute(ONE, parameters).fetchall()

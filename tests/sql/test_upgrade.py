@@ -117,6 +117,30 @@ async def test_an_upgrade_keeps_every_row(earlier, tier, tier_url):
     assert await verify_url(tier_url) == []
 
 
+async def test_charges_of_before_are_grouped_by_several_dimensions(tier_pool, tier, tier_url):
+    """Those that were in the summaries already, by upkeep, and those that were not, by the next fold; each once."""
+    await upkeep.keep_partitions(tier_pool)
+    async with tier_pool.connection() as connection, connection.transaction():
+        await connection.execute(FILL)
+    await fold_all(tier_pool)
+    lines = "select * from sark.daily_groups order by day, path, grain, principal_id, resource_id, provider, model"
+    grouped = await tier_pool.rows(lines)
+    await tier_pool.rows("drop table sark.daily_groups, sark.daily_groups_from")
+    await tier_pool.rows("delete from sark.migrations where number = 13")
+    assert await migrate(tier_pool, tier=tier) == ["0013_rollups"]
+    ledger = PostgresLedger(tier_pool)
+    await ledger.charge(hold_request("new", 1), settlement("new", 1))
+    await ledger.close()
+    assert await tier_pool.rows("select org, day::text from sark.daily_groups_from") == [("acme", "infinity")]
+    while await tier_pool.rows("select from sark.daily_groups_from"):
+        await upkeep.fold(tier_pool)
+    await fold_all(tier_pool)
+    assert (await tier_pool.rows(lines))[: len(grouped)] == grouped
+    assert await tier_pool.rows("select sum(charges) from sark.daily_groups") == [(2 * 3_001,)]
+    assert await findings(tier_pool) == []
+    assert await verify_url(tier_url) == []
+
+
 BEFORE_QUOTAS = 10
 OPEN = """
 insert into sark.accounts (org, account, parent, path, unknown_principals) values

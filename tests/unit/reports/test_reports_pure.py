@@ -29,6 +29,7 @@ class Days:
     whole_days: bool = True
     nested_teams: bool = False
     crowded_tags: bool = False
+    grouped: bool = True
 
 
 @pytest.mark.parametrize(
@@ -48,11 +49,21 @@ class Days:
         (["principal", "model"], {}, [], [], Days(), None),
         (["principal"], {"model": ["m"]}, [], [], Days(), None),
         (["principal"], {}, [], [], Days(whole_days=False), None),
-        (["team"], {}, [], [], Days(nested_teams=True), None),
-        (["team"], {"team": [""]}, [], [], Days(), None),
-        (["team"], {}, [], ["acme/team/ml"], Days(), None),
-        (["principal"], {}, [], ["acme/team/ml"], Days(), None),
-        ([], {}, [], ["acme/team/ml", "acme/principal/a"], Days(), None),
+        (["team"], {}, [], [], Days(nested_teams=True), "team_model"),
+        (["team"], {}, [], [], Days(nested_teams=True, grouped=False), None),
+        (["team"], {"team": [""]}, [], [], Days(), "team_model"),
+        (["team"], {}, [], ["acme/team/ml"], Days(), "team_model"),
+        (["team", "model"], {}, [], [], Days(), "team_model"),
+        (["team", "model"], {}, [], [], Days(grouped=False), None),
+        (["model", "day"], {"resource": ["r"], "provider": [""]}, [], ["acme/x/y"], Days(), "team_model"),
+        (["team", "hour"], {"model": ["m"]}, [], [], Days(), None),
+        (["principal"], {}, [], ["acme/team/ml"], Days(), "team_principal"),
+        (["org", "month"], {"principal": ["a"], "team": ["ml"]}, [], [], Days(), "team_principal"),
+        ([], {}, [], ["acme/team/ml", "acme/principal/a"], Days(), "team_principal"),
+        (["model"], {}, [], ["acme/principal/a"], Days(), None),
+        (["team", "capability"], {}, [], [], Days(), None),
+        (["team", "tag:env"], {}, [], [], Days(), None),
+        (["team", "model"], {}, ["env=prod"], [], Days(), None),
         (["tag:env", "tag:job"], {}, [], [], Days(), None),
         (["tag:env"], {}, ["job=x"], [], Days(), None),
         ([], {}, ["env=prod"], [], Days(crowded_tags=True), None),
@@ -60,7 +71,7 @@ class Days:
     ],
 )
 def test_where_a_report_is_read(*, groups, values, tags, within, days, dimension):
-    """One dimension is enough, or it takes the charges."""
+    """One dimension is enough, or a grain tells all of it apart, or it takes the charges."""
     filters = filters_of("acme", values, tags, within)
     request = cost_request(org="acme", period=Period(), group_by=groups, filters=filters)
     assert dimension_of(request, days) == dimension
