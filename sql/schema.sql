@@ -153,6 +153,33 @@ create table sark.daily_estimate_errors (
 )
 with (fillfactor=70);
 
+create table sark.daily_groups (
+  org text collate "C" not null,
+  grain text collate "C" not null,
+  day date not null,
+  path text collate "C" not null,
+  principal_id text collate "C" not null,
+  resource_id text collate "C" not null,
+  provider text collate "C" not null,
+  model text collate "C" not null,
+  charges bigint not null,
+  actual_nanousd bigint not null,
+  estimated_nanousd bigint not null,
+  input_tokens bigint not null,
+  output_tokens bigint not null,
+  cache_read_tokens bigint not null,
+  cache_write_tokens bigint not null,
+  constraint daily_groups_pkey PRIMARY KEY (org, grain, day, path, principal_id, resource_id, provider, model),
+  constraint daily_groups_grain_known CHECK ((grain = ANY (ARRAY['team_model'::text, 'team_principal'::text])))
+)
+with (fillfactor=70);
+
+create table sark.daily_groups_from (
+  org text collate "C" not null,
+  day date not null,
+  constraint daily_groups_from_pkey PRIMARY KEY (org)
+);
+
 create table sark.federation_chains (
   org text collate "C" not null,
   issuer text collate "C" not null,
@@ -594,15 +621,26 @@ create function sark.check_split_v1(p_within text, p_before jsonb, p_edits jsonb
 
 create function sark.close_org_v1(p_org text) returns timestamp with time zone language plpgsql volatile;
 
+create function sark.cost_group_key_v1(p_kind text, p_org text, p_path text, p_principal text, p_resource text,
+  p_provider text, p_model text) returns text language sql immutable parallel safe;
+
 create function sark.cost_groups_v1(p_org text, p_dimension text, p_unit text, p_kinds text[], p_tags text[], p_from_day
   date, p_to_day date, p_from_at timestamp with time zone, p_to_at timestamp with time zone, p_timezone text, p_own
   boolean, p_filters jsonb) returns TABLE(bucket timestamp without time zone, key_1 text, key_2 text, key_3 text, key_4
   text, charges bigint, actual_nanousd bigint, estimated_nanousd bigint, input_tokens bigint, output_tokens bigint,
   cache_read_tokens bigint, cache_write_tokens bigint) language plpgsql stable set enable_sort=off set jit=off set
-  plan_cache_mode=force_custom_plan;
+  plan_cache_mode=force_custom_plan set work_mem=64MB;
 
 create function sark.cost_key_v1(p_kind text, p_tag text, p_org text, p_path text[], p_principal text, p_resource text,
   p_capability text, p_provider text, p_model text, p_tags jsonb) returns text language sql stable parallel safe;
+
+create function sark.cost_lines_v1(p_org text, p_dimension text, p_unit text, p_kinds text[], p_tags text[], p_from_day
+  date, p_to_day date, p_from_at timestamp with time zone, p_to_at timestamp with time zone, p_timezone text, p_own
+  boolean, p_mark_xid bigint, p_mark_from timestamp with time zone, p_tag text, p_principals text[], p_teams text[],
+  p_resources text[], p_capabilities text[], p_providers text[], p_models text[], p_within text[], p_with_tags jsonb)
+  returns TABLE(bucket timestamp without time zone, key_1 text, key_2 text, key_3 text, key_4 text, charges integer,
+  actual_nanousd bigint, estimated_nanousd bigint, input_tokens bigint, output_tokens bigint, cache_read_tokens bigint,
+  cache_write_tokens bigint) language sql stable parallel safe;
 
 create function sark.cost_summary_key_v1(p_kind text, p_org text, p_key text) returns text language sql immutable
   parallel safe;
@@ -612,7 +650,7 @@ create function sark.cost_summary_v1(p_org text, p_dimension text, p_unit text, 
   p_own boolean, p_filters jsonb, p_order text, p_limit integer, p_after jsonb) returns json language plpgsql stable set
   jit=off;
 
-create function sark.cost_tag_v1(p_org text, p_tag text, p_value text) returns text language sql stable;
+create function sark.cost_tag_v1(p_org text, p_tag text, p_value text) returns text language sql stable parallel safe;
 
 create function sark.drop_charges_v1(p_now timestamp with time zone DEFAULT NULL::timestamp with time zone) returns
   timestamp with time zone language plpgsql volatile security definer set lock_timeout=2s set search_path=pg_catalog,
@@ -696,6 +734,8 @@ create function sark.fold_rows_v1(p_from bigint, p_to bigint, p_recorded_from ti
 
 create function sark.fold_v1(p_rows_max integer DEFAULT 20000) returns bigint language plpgsql volatile;
 
+create function sark.group_day_v1() returns bigint language plpgsql volatile set jit=off set work_mem=64MB;
+
 create function sark.guard_org_table_v1(p_table text) returns void language plpgsql volatile set lock_timeout=2s;
 
 create function sark.held_tokens_v1(p_meters text[], p_amounts sark.amount[]) returns bigint language sql immutable;
@@ -717,6 +757,15 @@ create function sark.hold_one_v1(p_requests jsonb, p_at timestamp with time zone
 create function sark.hold_slowly_v2(p_requests jsonb, p_entered text[], p_orgs text[], p_accounts text[], p_now
   timestamp with time zone) returns json language plpgsql volatile set enable_bitmapscan=off set enable_hashjoin=off set
   enable_mergejoin=off set enable_seqscan=off set jit=off set plan_cache_mode=force_generic_plan;
+
+create function sark.import_batch_v1(p_from bigint, p_to bigint, p_import text) returns json language plpgsql volatile
+  set jit=off set plan_cache_mode=force_custom_plan set work_mem=64MB;
+
+create function sark.import_spent_v1(p_from bigint, p_to bigint, p_rows bigint[]) returns void language plpgsql volatile
+  set jit=off set plan_cache_mode=force_custom_plan set work_mem=64MB;
+
+create function sark.import_week_v1(p_week timestamp with time zone) returns integer language plpgsql volatile set
+  lock_timeout=2s;
 
 create function sark.keep_partitions_v1(p_weeks_ahead integer DEFAULT 5, p_now timestamp with time zone DEFAULT
   NULL::timestamp with time zone) returns integer language plpgsql volatile security definer set lock_timeout=2s set
@@ -828,7 +877,8 @@ create function sark.split_v1(p_account text) returns jsonb language sql stable;
 create function sark.spreadsheet_text_v1(p_text text, p_guarded boolean) returns text language sql immutable;
 
 create function sark.status_v1(p_org text, p_principal text, p_team text, p_create_orgs boolean, p_now timestamp with
-  time zone DEFAULT NULL::timestamp with time zone) returns json language plpgsql stable;
+  time zone DEFAULT NULL::timestamp with time zone) returns json language plpgsql stable set enable_hashjoin=off set
+  enable_mergejoin=off set enable_seqscan=off set jit=off set plan_cache_mode=force_generic_plan;
 
 create function sark.tag_key_v1(p_org text, p_key text) returns text language plpgsql volatile;
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from sark_opa.cli import cost_reports, export, rerate
+from sark_opa.cli import cost_reports, export, imports, rerate
 
-app = typer.Typer(help="What was charged: reports, exports, price it anew.", no_args_is_help=True)
+app = typer.Typer(help="What was charged: reports, exports, imports, price it anew.", no_args_is_help=True)
 app.command("summary")(cost_reports.summary)
 app.command("top")(cost_reports.top)
 app.command("trend")(cost_reports.trend)
@@ -17,3 +17,4 @@ app.command("rerate")(rerate.rerate)
 app.command("reratings")(rerate.reratings)
 app.command("export")(export.export)
 app.command("publish")(export.publish)
+app.command("import")(imports.import_charges)

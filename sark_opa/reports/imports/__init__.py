@@ -1,0 +1,1 @@
+"""Charges of another system, read from files: CSV, JSON lines, Parquet, and our own FOCUS exports."""
