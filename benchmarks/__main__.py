@@ -9,7 +9,7 @@ import argparse
 import subprocess
 import sys
 
-PARTS = ("estimate", "hold", "plugins", "service", "decision", "breakdown", "export", "reports")
+PARTS = ("estimate", "hold", "plugins", "service", "decision", "breakdown", "export", "reports", "imports")
 
 
 def main() -> int:
