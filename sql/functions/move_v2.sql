@@ -1,5 +1,5 @@
 -- `move_v1` for holds that quotas count, too: p_tokens and p_calls are added to what is used of them, p_spent to what
--- is spent. All counters are locked in one go, meters right before their accounts.
+-- is spent. All counters are locked in one go, meters right after their accounts.
 create or replace function sark.move_v2(
   p_org text[], p_request text[], p_spent bigint[], p_held boolean[], p_tokens bigint[], p_calls bigint[]
 ) returns void language plpgsql
